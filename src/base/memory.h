@@ -1,0 +1,9 @@
+#pragma once
+// What this process uses and may use.
+#include <cstdint>
+
+namespace octavo::base {
+uint64_t resident_bytes();         // now
+uint64_t peak_resident_bytes();    // so far
+uint64_t available_memory_bytes(); // the smaller of MemAvailable and what the cgroup still allows
+}  // namespace octavo::base

@@ -1,0 +1,43 @@
+#pragma once
+// The thread pool. Work is cut into tasks by shape alone, never by the number of threads, and no two tasks add into the
+// same number; so results do not depend on the number of threads (docs/NUMERICS.md).
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace octavo::base {
+
+// Cores this process may use: affinity and cgroup quota respected; at least 1.
+int available_cores();
+
+// Flush-to-zero and denormals-are-zero for the calling thread, until the object goes. Every pool worker has it on;
+// whoever calls kernels on a thread of its own holds one (Model::forward does).
+class FlushDenormals {
+ public:
+  FlushDenormals();
+  ~FlushDenormals();
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  uint64_t saved_;
+};
+
+class ThreadPool {
+ public:
+  explicit ThreadPool(int n_threads);  // includes the calling thread; <= 0: available_cores()
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int n_threads() const;
+  // Calls task(i, thread) for i in [0, n_tasks), each once, in any order, on the workers and the caller, with
+  // thread in [0, n_threads()); returns when all are done. Not reentrant; one caller at a time.
+  void parallel_for(int64_t n_tasks, const std::function<void(int64_t i, int thread)>& task);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace octavo::base
