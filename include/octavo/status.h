@@ -1,6 +1,7 @@
 #pragma once
-// Errors that come from input: a code that says what a caller can do, and a sentence that names the object, what was
-// expected and what was found. No exception crosses a module; a broken invariant is CHECK's business (base/check.h).
+// Errors that come from input: a code that says what a caller can do, and a sentence that names the object,
+// what was expected and what was found. No exception crosses a module; a broken invariant is CHECK's business
+// (base/check.h).
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,7 +43,9 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
-inline Status invalid_argument(std::string message) { return {StatusCode::kInvalidArgument, std::move(message)}; }
+inline Status invalid_argument(std::string message) {
+  return {StatusCode::kInvalidArgument, std::move(message)};
+}
 inline Status not_found(std::string message) { return {StatusCode::kNotFound, std::move(message)}; }
 inline Status unsupported(std::string message) { return {StatusCode::kUnsupported, std::move(message)}; }
 inline Status corrupt(std::string message) { return {StatusCode::kCorrupt, std::move(message)}; }
@@ -57,8 +60,8 @@ inline Status internal_error(std::string message) { return {StatusCode::kInterna
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}            // NOLINT: implicit on purpose
-  Result(Status status) : status_(std::move(status)) {     // NOLINT: implicit on purpose
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit on purpose
+  Result(Status status) : status_(std::move(status)) {  // NOLINT: implicit on purpose
     if (status_.ok()) status_ = internal_error("Result built from an ok Status");
   }
 
@@ -82,8 +85,8 @@ class [[nodiscard]] Result {
 #define OCTAVO_CONCAT(a, b) OCTAVO_CONCAT_INNER(a, b)
 
 // Returns from the enclosing function when the expression's Status is an error.
-#define OCTAVO_RETURN_IF_ERROR(expression)                         \
-  do {                                                             \
+#define OCTAVO_RETURN_IF_ERROR(expression)                                                        \
+  do {                                                                                            \
     if (::octavo::Status octavo_status = (expression); !octavo_status.ok()) return octavo_status; \
   } while (false)
 

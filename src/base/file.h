@@ -1,6 +1,6 @@
 #pragma once
-// Files: bounded reads with pread (never mmap: a file cut short while it is read must be an error, not SIGBUS), and
-// writes that are whole or not there (temporary name, fsync, rename).
+// Files: bounded reads with pread (never mmap: a file cut short while it is read must be an error, not
+// SIGBUS), and writes that are whole or not there (temporary name, fsync, rename).
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,7 +33,8 @@ class InputFile {
 // Whole file; longer than max_bytes is an error.
 Result<std::string> read_file(const std::string& path, uint64_t max_bytes = uint64_t{1} << 30);
 
-// A file under a temporary name beside `path`, renamed to it by commit(); without commit() the destructor removes it.
+// A file under a temporary name beside `path`, renamed to it by commit(); without commit() the destructor
+// removes it.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);
@@ -41,8 +42,9 @@ class AtomicFile {
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
 
-  Status write(const void* bytes, uint64_t n_bytes);  // appends; a full disk is an error here, naming the path
-  Status commit();                                    // fsync, rename, fsync of the folder
+  Status write(const void* bytes,
+               uint64_t n_bytes);  // appends; a full disk is an error here, naming the path
+  Status commit();                 // fsync, rename, fsync of the folder
 
  private:
   AtomicFile() = default;
@@ -52,8 +54,9 @@ class AtomicFile {
 
 Status write_file_atomic(const std::string& path, std::string_view bytes);
 
-// A folder under a temporary name beside `path`, renamed to it by commit(); without commit() the destructor removes it
-// and all in it. create() refuses an existing `path` unless `replace` is set; then commit() swaps the old one out.
+// A folder under a temporary name beside `path`, renamed to it by commit(); without commit() the destructor
+// removes it and all in it. create() refuses an existing `path` unless `replace` is set; then commit() swaps
+// the old one out.
 class AtomicFolder {
  public:
   static Result<AtomicFolder> create(const std::string& path, bool replace = false);
@@ -62,7 +65,7 @@ class AtomicFolder {
   ~AtomicFolder();
 
   const std::string& temporary_path() const { return temporary_path_; }  // write here
-  Status commit();  // fsync of every file, rename
+  Status commit();                                                       // fsync of every file, rename
 
  private:
   AtomicFolder() = default;

@@ -1,7 +1,7 @@
 #pragma once
-// JSON, strict: one tree for every JSON and YAML file. The parser refuses duplicate keys, invalid UTF-8, numbers that
-// do not fit, and anything past its limits; object members keep their order. Boost.JSON's SAX parser is behind it
-// (json.cc is its only includer).
+// JSON, strict: one tree for every JSON and YAML file. The parser refuses duplicate keys, invalid UTF-8,
+// numbers that do not fit, and anything past its limits; object members keep their order. Boost.JSON's SAX
+// parser is behind it (json.cc is its only includer).
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -63,8 +63,8 @@ class Json {
   // Appends to an array; turns null into an array.
   void push_back(Json value);
 
-  // Text; indent < 0 gives one line without spaces, otherwise `indent` spaces a level. Doubles print the shortest text
-  // that reads back equal; non-finite doubles print null. Non-ASCII is written as UTF-8.
+  // Text; indent < 0 gives one line without spaces, otherwise `indent` spaces a level. Doubles print the
+  // shortest text that reads back equal; non-finite doubles print null. Non-ASCII is written as UTF-8.
   std::string dump(int indent = -1) const;
 
   bool operator==(const Json&) const = default;
@@ -84,8 +84,8 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 // Reads and parses a file; errors start with the path.
 Result<Json> read_json_file(const std::string& path, const JsonLimits& limits = {});
 
-// Typed access for readers of configuration: `object` must be an object; errors say "key 'x': expected an integer,
-// found string". The optional forms return `fallback` when the key is absent or null.
+// Typed access for readers of configuration: `object` must be an object; errors say "key 'x': expected an
+// integer, found string". The optional forms return `fallback` when the key is absent or null.
 Result<int64_t> get_int(const Json& object, std::string_view key);
 Result<int64_t> get_int(const Json& object, std::string_view key, int64_t fallback);
 Result<double> get_double(const Json& object, std::string_view key);

@@ -1,6 +1,6 @@
 #pragma once
-// The thread pool. Work is cut into tasks by shape alone, never by the number of threads, and no two tasks add into the
-// same number; so results do not depend on the number of threads (docs/NUMERICS.md).
+// The thread pool. Work is cut into tasks by shape alone, never by the number of threads, and no two tasks
+// add into the same number; so results do not depend on the number of threads (docs/NUMERICS.md).
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,8 +10,8 @@ namespace octavo::base {
 // Cores this process may use: affinity and cgroup quota respected; at least 1.
 int available_cores();
 
-// Flush-to-zero and denormals-are-zero for the calling thread, until the object goes. Every pool worker has it on;
-// whoever calls kernels on a thread of its own holds one (Model::forward does).
+// Flush-to-zero and denormals-are-zero for the calling thread, until the object goes. Every pool worker has
+// it on; whoever calls kernels on a thread of its own holds one (Model::forward does).
 class FlushDenormals {
  public:
   FlushDenormals();

@@ -1,6 +1,6 @@
 #pragma once
-// YAML, the part recipes need, into the JSON tree: one document, block and flow collections, plain scalars typed as in
-// YAML's core schema. Anchors, aliases, tags and duplicate keys are refused.
+// YAML, the part recipes need, into the JSON tree: one document, block and flow collections, plain scalars
+// typed as in YAML's core schema. Anchors, aliases, tags and duplicate keys are refused.
 #include <string>
 #include <string_view>
 

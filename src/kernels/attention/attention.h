@@ -1,0 +1,59 @@
+#pragma once
+// Causal grouped-query attention over a paged KV cache, one canonical order for prefill and decode.
+//
+// The keys of a sequence lie in blocks of kKvBlockTokens at absolute positions 0, 64, 128 … For a query at
+// position p, head h, and each block b with positions <= p, in rising order:
+//   s_t = scale * dot(q, k_t)        dot over head_dim in the order of gemm_f.h; q rounded to bf16 when KV is
+//   bf16 m_b = max s_t,  p_t = exp(s_t - m_b), rounded to bf16 when KV is bf16;  l_b = sum p_t (16 partial
+//   sums by t mod 16) o_b[d] = sum_t p_t v_t[d]        in the order of gemm_f.h with k = t inside the block
+// masked and unfilled positions are left out (count as zero). Blocks merge from left to right:
+//   M' = max(M, m_b), a = exp(M - M'), c = exp(m_b - M');  L = fma(L, a, l_b * c);  O = fma(O, a, o_b * c)
+// and out = O / L. exp is kernels/exp.h's on every ISA.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/threads.h"
+#include "kernels/isa.h"
+#include "tensor/dtype.h"
+
+namespace octavo::kernels {
+
+inline constexpr int64_t kKvBlockTokens = 64;
+
+// The shape of one layer's K and V in a block. The layout inside a block belongs to the kernels (kv_write and
+// attention agree on it; the same for every ISA): K and V of one kv head are each a B operand of a product.
+struct KvShape {
+  tensor::DType dtype = tensor::DType::kBF16;  // kBF16 or kF32
+  int64_t n_kv_heads = 0;
+  int64_t head_dim = 0;  // even
+};
+size_t kv_block_bytes(const KvShape& shape);  // K and V of kKvBlockTokens tokens, one layer; multiple of 64
+
+struct AttentionKernels;
+const AttentionKernels& select_attention(Isa isa);
+
+// One sequence's rows in a batch.
+struct AttentionSequence {
+  int64_t row_begin = 0;  // first row of q, k, v and out
+  int64_t n_rows = 0;     // positions position_begin … position_begin + n_rows - 1
+  int64_t position_begin = 0;
+  std::span<void* const> blocks;  // block b holds positions [64 b, 64 b + 64); 64-byte aligned
+};
+
+// Stores k and v (rows of n_kv_heads * head_dim, row strides k_stride, v_stride; after RoPE), rounded to the
+// KV dtype.
+void kv_write(base::ThreadPool& pool, const AttentionKernels& kernels, const KvShape& shape, const float* k,
+              int64_t k_stride, const float* v, int64_t v_stride,
+              std::span<const AttentionSequence> sequences);
+
+// Bytes of scratch `attention` needs for a batch (kernels allocate nothing).
+size_t attention_scratch_bytes(const KvShape& shape, int64_t n_heads, int n_threads);
+
+// q: rows of n_heads * head_dim (row stride q_stride); out: rows of n_heads * head_dim, contiguous.
+// The KV of every position up to each row's own must have been written.
+void attention(base::ThreadPool& pool, const AttentionKernels& kernels, const KvShape& shape, const float* q,
+               int64_t q_stride, int64_t n_heads, float scale, std::span<const AttentionSequence> sequences,
+               float* out, void* scratch);
+
+}  // namespace octavo::kernels

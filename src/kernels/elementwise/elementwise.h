@@ -1,0 +1,51 @@
+#pragma once
+// What stands between the products, row by row: RMSNorm, RoPE, SiLU·up, rounding to bf16 and quantizing to
+// int8. Each writes its result in the form that the next product reads, in one pass. Rows never mix; row i is
+// the same bits for every m and ISA. Sums over a row use 16 partial sums by k mod 16, each from zero in
+// rising k by fused multiply-add (or add), then added pairwise: s[j] + s[j+8], then +4, +2, +1.
+#include <cstdint>
+
+#include "base/threads.h"
+#include "kernels/isa.h"
+
+namespace octavo::kernels {
+
+enum class RowForm { kF32, kBF16, kS8 };  // what a product reads
+
+// Rows as a product reads them. codes: int8 = round_half_even(x / scale), scale = absmax / 127 (1 for an
+// all-zero row), one per row; the division is a true fp32 division. A row with a non-finite value gets scale
+// NaN and zero codes, so that NaN reaches the output instead of vanishing.
+struct RowOut {
+  RowForm form = RowForm::kF32;
+  void* data = nullptr;    // [m,k] float, bf16 bits or int8
+  float* scale = nullptr;  // [m], kS8 only
+};
+
+struct ElementwiseKernels;  // the functions below for one ISA
+const ElementwiseKernels& select_elementwise(Isa isa);
+
+// out[i,:] = x[i,:] * r * weight[:],  r = 1 / sqrt(sum_k x[i,k]^2 / k + eps); (x * r) is rounded before *
+// weight. x has row stride x_stride; out rows are contiguous (stride k). In place (kF32, x_stride == k) is
+// allowed.
+void rms_norm(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, int64_t x_stride,
+              const float* weight, float eps, int64_t m, int64_t k, RowOut out);
+
+// out = silu(gate) * up, silu(g) = g / (1 + exp(-g)). gate, up: [m,k] with row stride `stride`.
+void silu_mul(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* gate, const float* up,
+              int64_t stride, int64_t m, int64_t k, RowOut out);
+
+// x[m,k] with row stride x_stride, to a form.
+void convert_rows(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, int64_t x_stride,
+                  int64_t m, int64_t k, RowOut out);
+
+// Rotates the two halves of each head in place (Hugging Face's half-split RoPE):
+//   x[d], x[d+h/2] = x[d] c - x[d+h/2] s, x[d+h/2] c + x[d] s    (each product rounded, then the sum)
+// x: m rows of n_heads * head_dim with row stride x_stride; cosine, sine: [m, head_dim/2], the rows'
+// positions.
+void rope(base::ThreadPool& pool, const ElementwiseKernels& kernels, float* x, int64_t x_stride, int64_t m,
+          int64_t n_heads, int64_t head_dim, const float* cosine, const float* sine);
+
+// y += x over n elements.
+void add(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, float* y, int64_t n);
+
+}  // namespace octavo::kernels

@@ -1,0 +1,42 @@
+#pragma once
+// y[i,j] = sum_k x[i,k] * w[j,k]  (+ bias[j])  (+ y[i,j] when accumulating), x and w both bf16 or both f32, y
+// f32.
+//
+// One canonical order for both types, that of AMX's tdpbf16ps (docs/NUMERICS.md): k in blocks of 32; inside a
+// block the even and the odd positions are summed separately, from zero, in rising k, by fused multiply-add;
+// the two sums are added (even + odd), and the block's sum is added to the accumulator, which starts at zero.
+// k is padded with zeros to a multiple of 32. Denormals are flushed. Row i is the same bits for every m,
+// number of threads and ISA.
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/threads.h"
+#include "kernels/isa.h"
+#include "tensor/buffer.h"
+#include "tensor/dtype.h"
+
+namespace octavo::kernels {
+
+struct GemmFKernel;
+
+struct GemmFWeights {
+  int64_t n = 0, k = 0;
+  tensor::DType dtype = tensor::DType::kBF16;  // kBF16 or kF32
+  const GemmFKernel* kernel = nullptr;
+  tensor::Buffer packed;
+  std::vector<float> bias;  // [n] or empty
+};
+
+const GemmFKernel& select_gemm_f(Isa isa, tensor::DType dtype);
+const char* gemm_f_kernel_name(const GemmFKernel& kernel);
+
+// w[n,k] row-major, bf16 bits or f32.
+GemmFWeights pack_gemm_f(const GemmFKernel& kernel, const void* w, std::span<const float> bias, int64_t n,
+                         int64_t k);
+
+// x[m,k] row-major of the weights' dtype; y[m,n] f32 with row stride y_stride.
+void gemm_f(base::ThreadPool& pool, const void* x, const GemmFWeights& w, float* y, int64_t m,
+            int64_t y_stride, bool accumulate);
+
+}  // namespace octavo::kernels

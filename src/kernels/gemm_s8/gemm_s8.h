@@ -1,0 +1,44 @@
+#pragma once
+// y[i,j] = float(sum_k x[i,k] * w[j,k]) * w_scale[j] * x_scale[i]  (+ bias[j])  (+ y[i,j] when accumulating)
+//
+// x: int8 codes in [-127, 127] with one scale per token (row); w: int8 codes in [-127, 127] with one scale
+// per output channel. The sum is exact in int32 (k <= 132,000), so every ISA agrees bit for bit; the epilogue
+// is one fp32 formula, multiplied and added in the order written above, each step rounded. Row i is the same
+// for every m. model/linear.cc is the only caller outside tests and benches.
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/threads.h"
+#include "kernels/isa.h"
+#include "tensor/buffer.h"
+
+namespace octavo::kernels {
+
+struct GemmS8Kernel;  // one line of kernels.inc: name, ISA, block sizes, pack, run
+
+// Weights in the layout of the kernel that reads them, made once at load.
+struct GemmS8Weights {
+  int64_t n = 0, k = 0;
+  const GemmS8Kernel* kernel = nullptr;
+  tensor::Buffer packed;
+  std::vector<float> scale;  // [n]
+  std::vector<float> bias;   // [n] or empty
+};
+
+// The kernel `active_isa()` uses; `isa` for tests and benches (must be in cpu_isas()).
+const GemmS8Kernel& select_gemm_s8(Isa isa);
+const char* gemm_s8_kernel_name(const GemmS8Kernel& kernel);
+
+// w[n,k] row-major codes, w_scale[n], bias[n] or empty.
+GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::span<const float> w_scale,
+                           std::span<const float> bias, int64_t n, int64_t k);
+
+// x[m,k] row-major codes, x_scale[m], y[m,n] row-major with row stride y_stride.
+void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& w, float* y,
+             int64_t m, int64_t y_stride, bool accumulate);
+
+// The int32 sums alone, for the exactness tests: sums[m,n].
+void gemm_s8_sums(base::ThreadPool& pool, const int8_t* x, const GemmS8Weights& w, int32_t* sums, int64_t m);
+
+}  // namespace octavo::kernels
