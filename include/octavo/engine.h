@@ -1,0 +1,115 @@
+#pragma once
+// Running a model: open a folder, submit a request, pull its text. One path for every surface (program,
+// Python, HTTP).
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "octavo/status.h"
+
+namespace octavo {
+
+struct EngineOptions {
+  int n_threads = 0;                   // 0: every core this process may use
+  std::optional<int64_t> max_context;  // tokens; default: the model's, as far as memory allows
+};
+
+// Unset fields take the model's generation_config.json, then these defaults (vLLM's names and meaning).
+struct SamplingParams {
+  std::optional<float> temperature;         // 1.0; below 1e-5 greedy
+  std::optional<float> top_p;               // 1.0, in (0, 1]
+  std::optional<int32_t> top_k;             // 0 or -1: all
+  std::optional<float> min_p;               // 0.0, in [0, 1]
+  std::optional<float> repetition_penalty;  // 1.0, > 0
+  std::optional<uint64_t> seed;             // default: drawn once per request from the operating system
+  std::optional<int64_t>
+      max_tokens;                 // default: generation_config's max_new_tokens, else to the context's end
+  std::vector<std::string> stop;  // non-empty texts; not part of the output
+  std::vector<int32_t> stop_token_ids;
+  bool ignore_eos = false;
+};
+
+struct Request {
+  std::string prompt;              // text, tokenized with special tokens unless prompt_is_chat_rendered
+  std::vector<int32_t> token_ids;  // used instead of `prompt` when not empty
+  bool add_special_tokens = true;
+  SamplingParams sampling;
+};
+
+enum class FinishReason { kNone, kStop, kLength, kCancelled };
+const char* finish_reason_name(FinishReason reason);  // "stop", "length", …
+
+struct Delta {
+  std::string text;  // always whole UTF-8 characters
+  std::vector<int32_t> token_ids;
+  FinishReason finish = FinishReason::kNone;
+};
+
+struct StreamStats {
+  int64_t n_prompt_tokens = 0, n_output_tokens = 0;
+  double prefill_seconds = 0, decode_seconds = 0;
+};
+
+// A request under way. next() blocks, runs or waits for the model and detokenizes on the caller's thread;
+// nullopt after the Delta whose `finish` is set. Destroying it cancels the request.
+class Stream {
+ public:
+  class Impl;
+  explicit Stream(std::unique_ptr<Impl> impl);
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+  ~Stream();
+  Result<std::optional<Delta>> next();
+  StreamStats stats() const;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+struct ModelInfo {
+  std::string architecture;  // "Qwen3ForCausalLM"
+  std::string quantization;  // "none", "compressed-tensors w8a8"
+  int64_t n_layers = 0, n_vocab = 0, max_context = 0;
+  uint64_t weight_bytes = 0;  // packed, in memory
+  std::string isa;            // "avx2"
+  int n_threads = 0;
+  std::string fingerprint;  // changes when the model or the numerics do
+};
+
+// One token's place in a distribution.
+struct TokenLogprob {
+  int32_t id = 0;
+  float logprob = 0;
+};
+struct ScoredPosition {
+  std::optional<float> logprob;   // of the token at this position given those before; none for the first
+  std::vector<TokenLogprob> top;  // the distribution after this position, most likely first
+};
+
+class Engine {
+ public:
+  static Result<Engine> open(const std::string& model_folder, const EngineOptions& options = {});
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+  ~Engine();
+
+  const ModelInfo& model() const;
+  Result<Stream> submit(const Request& request);
+  // Renders messages (and any template variable of `variables_json`, an object) with the model's chat
+  // template to the prompt text that `submit` should tokenize; the Request carries exactly one BOS.
+  Result<Request> chat_request(const std::string& variables_json) const;
+
+  // Log-probabilities (natural log) of every token, and the `top_n` best after every position, the last one
+  // included.
+  Result<std::vector<ScoredPosition>> score(const std::vector<int32_t>& token_ids, int32_t top_n);
+  Result<std::vector<int32_t>> tokenize(const std::string& text, bool add_special_tokens) const;
+
+ private:
+  struct State;
+  explicit Engine(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace octavo

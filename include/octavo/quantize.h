@@ -1,0 +1,42 @@
+#pragma once
+// Making a model small: a float Hugging Face folder in, a quantized one out.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "octavo/progress.h"
+#include "octavo/status.h"
+
+namespace octavo {
+
+struct QuantizeOptions {
+  std::string source, target;   // folders; target must not exist unless `overwrite`
+  std::string recipe = "w8a8";  // a preset's name, or a YAML or JSON file
+  std::string
+      calibration;  // "ceval:DIR[@split]", "text:FILE", "jsonl:FILE"; empty where the recipe needs none
+  int64_t n_samples = 128;
+  int64_t length_tokens = 512;  // samples are cut to this
+  uint64_t seed = 0;
+  int n_threads = 0;  // 0: every core this process may use
+  uint64_t max_shard_bytes = uint64_t{5} << 30;
+  bool overwrite = false;
+  bool dry_run = false;  // the pre-flight check alone
+};
+
+struct PassTime {
+  std::string name;
+  double seconds = 0;
+};
+
+struct QuantizeReport {
+  std::string plan;  // what the pre-flight check found, for people: layers, sizes, memory, disk
+  uint64_t source_bytes = 0, target_bytes = 0, peak_resident_bytes = 0;
+  double seconds = 0;
+  std::vector<PassTime> passes;
+  std::string json;  // quant_report.json's text ("" for a dry run)
+};
+
+std::vector<std::string> quantize_presets();  // "w8a8", "rtn-w8a8"
+Result<QuantizeReport> quantize(const QuantizeOptions& options, Progress* progress = nullptr);
+
+}  // namespace octavo

@@ -1,0 +1,28 @@
+#pragma once
+// The pages of keys and values: n_blocks blocks of kernels::kKvBlockTokens tokens, each for all layers. Who
+// holds which block is the caller's business (a block table per sequence).
+#include <cstdint>
+
+#include "kernels/attention/attention.h"
+#include "tensor/buffer.h"
+
+namespace octavo::model {
+
+class KvCache {
+ public:
+  KvCache(int64_t n_layers, const kernels::KvShape& shape, int64_t n_blocks);
+  const kernels::KvShape& shape() const { return shape_; }
+  int64_t n_blocks() const { return n_blocks_; }
+  void* block(int64_t layer, int32_t id);
+  static int64_t blocks_for(int64_t n_tokens) {
+    return (n_tokens + kernels::kKvBlockTokens - 1) / kernels::kKvBlockTokens;
+  }
+
+ private:
+  kernels::KvShape shape_;
+  int64_t n_layers_, n_blocks_;
+  size_t block_bytes_;
+  tensor::Buffer bytes_;
+};
+
+}  // namespace octavo::model

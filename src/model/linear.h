@@ -1,0 +1,43 @@
+#pragma once
+// One linear layer behind one call, f32, bf16 or int8 weights: the only caller of gemm_s8 and gemm_f outside
+// tests.
+#include <cstdint>
+#include <variant>
+
+#include "base/threads.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/gemm_f/gemm_f.h"
+#include "kernels/gemm_s8/gemm_s8.h"
+#include "model/weights.h"
+
+namespace octavo::model {
+
+// Rows in the form a Linear reads (kernels::RowForm). Owned by the workspace.
+struct Rows {
+  kernels::RowForm form = kernels::RowForm::kF32;
+  const void* data = nullptr;    // [m,k]
+  const float* scale = nullptr;  // [m], kS8 only
+  int64_t m = 0, k = 0;
+};
+
+class Linear {
+ public:
+  Linear() = default;
+  // Packs for `isa`; the plain matrix is freed.
+  Linear(LinearWeight weight, kernels::Isa isa);
+
+  int64_t n() const;
+  int64_t k() const;
+  kernels::RowForm input_form() const;  // kF32, kBF16 or kS8
+  uint64_t packed_bytes() const;
+  const char* kernel_name() const;
+
+  // y[m,n] (row stride y_stride) = x w^T + bias, or += when accumulating. x.form must be input_form().
+  void forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_stride,
+               bool accumulate = false) const;
+
+ private:
+  std::variant<std::monostate, kernels::GemmFWeights, kernels::GemmS8Weights> packed_;
+};
+
+}  // namespace octavo::model

@@ -1,0 +1,58 @@
+#pragma once
+// A checkpoint's tensors, by what they are in a decoder, shapes checked against the config and values against
+// NaN and infinity. Read one layer at a time: nothing here holds a whole model. These are plain matrices;
+// packing for a kernel is model/linear.h's business.
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "format/checkpoint.h"
+#include "tensor/buffer.h"
+#include "tensor/dtype.h"
+
+namespace octavo::model {
+
+struct ModelConfig;
+
+enum class LinearSlot { kQ, kK, kV, kO, kGate, kUp, kDown };
+inline constexpr int kNLinearSlots = 7;
+
+// w[n,k] row-major.
+struct LinearWeight {
+  int64_t n = 0, k = 0;
+  tensor::DType dtype = tensor::DType::kBF16;  // kF32, kBF16, or kI8 with a scale per output channel (row)
+  tensor::Buffer data;
+  std::vector<float> scale;  // [n], kI8 only
+  std::vector<float> bias;   // [n] or empty
+};
+
+struct LayerWeights {
+  std::vector<float> input_norm, post_attention_norm;  // [d_model]
+  std::vector<float> q_norm, k_norm;                   // [head_dim] or empty
+  std::array<LinearWeight, kNLinearSlots> linear;
+  LinearWeight& operator[](LinearSlot slot) { return linear[static_cast<size_t>(slot)]; }
+  const LinearWeight& operator[](LinearSlot slot) const { return linear[static_cast<size_t>(slot)]; }
+};
+
+// What stands outside the layers.
+struct OuterWeights {
+  LinearWeight embedding;         // [n_vocab, d_model], F32 or BF16
+  std::vector<float> final_norm;  // [d_model]
+  LinearWeight lm_head;           // empty (n == 0) when tied
+};
+
+// F16 tensors become F32 (exact). A linear may be F32, BF16, F16 or int8 (compressed-tensors "int-quantized"
+// W8A8, per the checkpoint's quant manifest). Errors name the file and the tensor.
+Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
+                                int64_t layer);
+Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config);
+// The final norm alone, or the embedding rows of some tokens, without the rest: what quantizing needs.
+Result<LinearWeight> read_embedding(const format::Checkpoint& checkpoint, const ModelConfig& config);
+
+// Shapes, dtypes and presence of every tensor of the model, from headers alone (no data is read): the
+// pre-flight check of quantizing and loading. Names the first that is missing or does not fit; unknown extra
+// tensors are refused too.
+Status check_tensors(const format::Checkpoint& checkpoint, const ModelConfig& config);
+
+}  // namespace octavo::model
