@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Checks the layers of src/ (docs/MAP.md): a folder includes only folders on lower lines; those on one line do not see
+each other (their tests may). Also: a third-party header is included by one folder, x86 headers only under kernels/,
+the surfaces see only include/octavo/ and base/, and no file has a banned name. Prints every breach; exit code 1."""
+import pathlib
+import re
+import sys
+
+LAYERS = [  # lowest first
+    ["base"],
+    ["tensor"],
+    ["format", "kernels"],
+    ["text", "model"],
+    ["data", "engine"],
+    ["eval"],
+    ["quant"],
+    ["api"],
+    ["cli"],
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+SURFACES = {"cli"}
+PUBLIC_FOR_ALL = {"octavo/status.h", "octavo/version.h", "octavo/progress.h"}  # the rest is the facade's, api/
+THIRD_PARTY = {  # header prefix -> the one folder that includes it
+    "boost/json": "base",
+    "yaml.h": "base",
+    "pcre2.h": "base",
+    "utf8proc.h": "text",
+    "CLI/": "cli",
+    "immintrin.h": "kernels",
+    "x86intrin.h": "kernels",
+    "cpuid.h": "kernels",
+    "simde/": "kernels",
+}
+BANNED_NAMES = {"util", "utils", "misc", "common", "helper", "helpers", "types"}
+INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
+
+
+def breaches(root: pathlib.Path):
+    source = root / "src"
+    for path in sorted(source.rglob("*")):
+        if path.suffix not in {".cc", ".h", ".inl", ".cu"}:
+            continue
+        folder = path.relative_to(source).parts[0]
+        where = path.relative_to(root)
+        if folder not in LEVEL:
+            yield f"{where}: folder '{folder}' is not in the table of tools/check_layers.py"
+            continue
+        if path.stem in BANNED_NAMES:
+            yield f"{where}: '{path.stem}' says nothing; name the file after what it holds"
+        is_test = path.stem.endswith(("_test", "_bench", "_fuzz"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            match = INCLUDE.match(line)
+            if not match:
+                continue
+            header = match.group(2)
+            for prefix, owner in THIRD_PARTY.items():
+                if header.startswith(prefix) and folder != owner:
+                    yield f"{where}:{number}: <{header}> belongs to {owner}/ alone"
+            if header.startswith("octavo/"):
+                if header not in PUBLIC_FOR_ALL and LEVEL[folder] < LEVEL["api"]:
+                    yield f"{where}:{number}: \"{header}\" is the facade's, above {folder}/"
+                continue
+            target = header.split("/")[0]
+            if match.group(1) != '"' or target not in LEVEL or target == folder:
+                continue
+            if folder in SURFACES and target != "base":
+                yield f"{where}:{number}: {folder}/ is a surface: only include/octavo/ and base/, not {target}/"
+            elif LEVEL[target] > LEVEL[folder]:
+                yield f"{where}:{number}: {folder}/ includes {target}/, which stands above it"
+            elif LEVEL[target] == LEVEL[folder] and not is_test:
+                yield f"{where}:{number}: {folder}/ and {target}/ stand on one line and do not see each other"
+
+
+def main() -> int:
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent)
+    found = list(breaches(root))
+    for breach in found:
+        print(breach)
+    print(f"layers: {len(found)} breaches")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
