@@ -5,6 +5,7 @@
 // A file named after an ISA has: its includes; OCTAVO_TARGET_BEGIN_<ISA>; an anonymous namespace with the
 // kernels; OCTAVO_TARGET_END; the table entries. No compiler flag names an ISA (a shared inline function
 // compiled with AVX-512 would replace the baseline's copy at link time: SIGILL on an older CPU).
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -21,10 +22,21 @@ bool cpu_has(Isa isa);          // the CPU, the operating system (XCR0) and, for
 Result<Isa> active_isa();
 // Every ISA of this CPU, kRef first: what tests run over.
 std::vector<Isa> cpu_isas();
+// The rule of active_isa: `forced` (OCTAVO_ISA; absent or empty when unset) out of `available`, which rises
+// and holds kRef; without it the last of `available`.
+Result<Isa> choose_isa(std::optional<std::string_view> forced, const std::vector<Isa>& available);
 
 }  // namespace octavo::kernels
 
-#if defined(__clang__)
+// Defined where the x86 ISA files have bodies: on x86-64, and anywhere their intrinsics are emulated.
+#if defined(__x86_64__) || defined(OCTAVO_EMULATE_ISA)
+#define OCTAVO_X86_KERNELS
+#endif
+
+#if defined(OCTAVO_EMULATE_ISA)  // portable code needs no target
+#define OCTAVO_TARGET_BEGIN(features)
+#define OCTAVO_TARGET_END
+#elif defined(__clang__)
 #define OCTAVO_PRAGMA(text) _Pragma(#text)
 #define OCTAVO_TARGET_BEGIN(features) \
   OCTAVO_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
