@@ -94,6 +94,9 @@ TEST_F(FileTest, WithoutCommitTheOldFileStays) {
 TEST_F(FileTest, CreateNamesWhatIsInTheWay) {
   EXPECT_EQ(AtomicFile::create(path("no/such/folder")).status().code(), StatusCode::kNotFound);
   EXPECT_FALSE(AtomicFile::create(folder_).ok());
+}
+
+TEST_F(FileTest, AReadOnlyFolderIsNamed) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write to a read-only folder";
   ASSERT_EQ(::chmod(folder_.c_str(), 0500), 0);
   EXPECT_TRUE(contains(AtomicFile::create(path("a")).status().message(), "Permission denied"));

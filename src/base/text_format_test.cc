@@ -25,12 +25,12 @@ TEST(TextFormatTest, Durations) {
 }
 
 TEST(TextFormatTest, QuotedIsPrintableAndShort) {
-  EXPECT_EQ(quoted("a.weight"), "'a.weight'");
-  EXPECT_EQ(quoted("é中"), "'é中'");
-  EXPECT_EQ(quoted(std::string_view("a\0\n\x1b", 4)), "'a\\x00\\x0a\\x1b'");
-  EXPECT_EQ(quoted("\xFFz"), "'\\xffz'");
-  EXPECT_EQ(quoted(std::string(300, 'x')), "'" + std::string(200, 'x') + "…'");
-  EXPECT_EQ(quoted(std::string(199, 'x') + "é"), "'" + std::string(199, 'x') + "…'");
+  EXPECT_EQ(base::quoted("a.weight"), "'a.weight'");
+  EXPECT_EQ(base::quoted("é中"), "'é中'");
+  EXPECT_EQ(base::quoted(std::string_view("a\0\n\x1b", 4)), "'a\\x00\\x0a\\x1b'");
+  EXPECT_EQ(base::quoted("\xFFz"), "'\\xffz'");
+  EXPECT_EQ(base::quoted(std::string(300, 'x')), "'" + std::string(200, 'x') + "…'");
+  EXPECT_EQ(base::quoted(std::string(199, 'x') + "é"), "'" + std::string(199, 'x') + "…'");
 }
 
 TEST(TextFormatTest, NearestFindsTheMeantWord) {
