@@ -1,0 +1,40 @@
+#pragma once
+// Regular expressions over UTF-8 with Unicode classes and case, for tokenizers' split patterns and the "re:"
+// targets of quantization configs. Time is bounded: a pattern that backtracks without end gives an error, not
+// a hang.
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "octavo/status.h"
+
+namespace octavo::base {
+
+struct RegexMatch {
+  size_t begin = 0, end = 0;  // bytes of the subject
+};
+
+class Regex {
+ public:
+  // Perl syntax with lookaround, \p{…} and inline flags. Errors name the pattern and the place in it.
+  static Result<Regex> compile(std::string_view pattern);
+  Regex(Regex&&) noexcept;
+  Regex& operator=(Regex&&) noexcept;
+  ~Regex();
+
+  // The first match at or after `offset`; text before `offset` is seen by lookbehind. `subject` must be valid
+  // UTF-8 and `offset` lie on a character: checking each time would make a search for all matches quadratic.
+  // Thread-safe.
+  Result<std::optional<RegexMatch>> find(std::string_view subject, size_t offset = 0) const;
+  // Whether a match begins exactly where `subject` begins (Python's re.match). Any bytes; invalid UTF-8 does
+  // not match.
+  Result<bool> matches_start(std::string_view subject) const;
+
+ private:
+  struct Code;
+  explicit Regex(std::unique_ptr<Code> code);
+  std::unique_ptr<Code> code_;
+};
+
+}  // namespace octavo::base
