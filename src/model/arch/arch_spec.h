@@ -2,10 +2,7 @@
 // What makes one decoder architecture differ from another: a small file per architecture beside this one
 // defines its ArchSpec; registry.cc lists them. The forward pass itself is model/decoder.cc for all.
 #include <string>
-#include <string_view>
-#include <vector>
 
-#include "base/json.h"
 #include "model/weights.h"
 
 namespace octavo::model {
@@ -25,9 +22,6 @@ struct ArchSpec {
   const char* final_norm;  // "model.norm"
   const char* lm_head;     // "lm_head"
   const char* layers;      // "model.layers"
-  // Refuses by name what this architecture's config may ask for and Octavo lacks; nullptr: nothing of its
-  // own.
-  Status (*check)(const base::Json& config);
 };
 
 // "model.layers.3.self_attn.q_proj"

@@ -1,0 +1,5 @@
+#pragma once
+namespace octavo::model {
+struct ArchSpec;
+extern const ArchSpec kLlama;
+}  // namespace octavo::model
