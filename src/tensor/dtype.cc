@@ -119,4 +119,12 @@ void convert_from_f32(DType dtype, const float* from, void* to, int64_t n) {
   }
 }
 
+float round_to_dtype(DType dtype, float value) {
+  uint32_t bits = 0;
+  convert_from_f32(dtype, &value, &bits, 1);
+  float rounded = 0;
+  convert_to_f32(dtype, &bits, &rounded, 1);
+  return rounded;
+}
+
 }  // namespace octavo::tensor

@@ -47,5 +47,7 @@ uint16_t f16_from_f32(float value);  // rounded half to even
 void convert_to_f32(DType dtype, const void* from, float* to, int64_t n);
 // n floats to `dtype` (F32, F16 or BF16), rounded half to even.
 void convert_from_f32(DType dtype, const float* from, void* to, int64_t n);
+// The value that `dtype` (F32, F16 or BF16) holds for `value`: one element there and back.
+float round_to_dtype(DType dtype, float value);
 
 }  // namespace octavo::tensor
