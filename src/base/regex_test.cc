@@ -80,5 +80,74 @@ TEST(RegexTest, ThreadsShareAPattern) {
   for (const size_t count : counts) EXPECT_EQ(count, 200u * 6);
 }
 
+std::optional<RegexMatch> find(const std::string& pattern, std::string_view subject, bool linear_time) {
+  auto regex = Regex::compile(pattern, {.linear_time = linear_time});
+  EXPECT_TRUE(regex.ok()) << regex.status().message();
+  auto match = regex->find(subject);
+  EXPECT_TRUE(match.ok()) << match.status().message();
+  return *match;
+}
+
+TEST(RegexTest, LongMatchesAndLongGapsAreFoundWhole) {
+  const std::string spaces(30'000, ' ');
+  for (const bool linear_time : {false, true}) {
+    const auto word = find("\\p{L}+", "1" + std::string(3'000'000, 'a') + "1", linear_time);
+    ASSERT_TRUE(word);
+    EXPECT_EQ(word->end - word->begin, 3'000'000u);
+    const auto far = find("x", std::string(3'000'000, 'a') + "x", linear_time);
+    ASSERT_TRUE(far);
+    EXPECT_EQ(far->begin, 3'000'000u);
+    const auto blank = find("\\s*[\r\n]+|\\s+(?!\\S)", spaces + "a", linear_time);
+    ASSERT_TRUE(blank);
+    EXPECT_EQ(blank->end, spaces.size() - 1);
+  }
+}
+
+TEST(RegexTest, WindowsCutNoCharacterAndNoMatch) {
+  // Matches, misses and multi-byte characters around a window's border; machine code, which has no windows,
+  // agrees.
+  for (const char* pattern :
+       {"(?:\xc3\xa9|ab)+(?!\\S)|\\d$", "\\b\\p{L}{3,}\\b", "(?<=\xc3\xa9)a+$", "\\s+(?!\\S)|\\s+"}) {
+    for (size_t n = 250; n < 262; ++n) {
+      for (const char* tail : {"", " ", "\xc3\xa9", "abab 7", "ab\xc3\xa9", "aaa", "  a"}) {
+        const std::string subject = std::string(n, n % 2 ? 'a' : ' ') + "\xc3\xa9" + tail;
+        const auto slow = find(pattern, subject, false), fast = find(pattern, subject, true);
+        ASSERT_EQ(slow.has_value(), fast.has_value()) << pattern << " " << n << tail;
+        if (!slow) continue;
+        EXPECT_EQ(slow->begin, fast->begin) << pattern << " " << n << tail;
+        EXPECT_EQ(slow->end, fast->end) << pattern << " " << n << tail;
+      }
+    }
+  }
+}
+
+TEST(RegexTest, BlowUpOfAnyKindIsAnError) {
+  for (const char* pattern : {"(a+)+b", "(?:a|aa)+$b", "a*a*a*a*a*b", "(?:a*+b|a)+c"}) {
+    auto regex = Regex::compile(pattern);
+    ASSERT_TRUE(regex.ok());
+    const auto match = regex->find(std::string(20'000, 'a') + "dbc");
+    ASSERT_FALSE(match.ok()) << pattern;
+    EXPECT_EQ(match.status().code(), StatusCode::kResourceExhausted);
+  }
+}
+
+TEST(RegexTest, ABudgetIsSharedByFinds) {
+  // Each find scans all that is left: quadratic together, though none takes long.
+  auto regex = Regex::compile("a*b|a");
+  ASSERT_TRUE(regex.ok());
+  RegexBudget budget;
+  const std::string subject(1'000'000, 'a');
+  size_t offset = 0;
+  Status status;
+  while (offset < subject.size() && status.ok()) {
+    const auto match = regex->find(subject, offset, budget);
+    status = match.status();
+    if (match.ok()) offset = (*match)->end;
+  }
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+  EXPECT_LT(offset, 100u);
+  EXPECT_TRUE(regex->find(subject, 0).ok());
+}
+
 }  // namespace
 }  // namespace octavo::base
