@@ -1,8 +1,9 @@
 #pragma once
 // What stands between the products, row by row: RMSNorm, RoPE, SiLU·up, rounding to bf16 and quantizing to
-// int8. Each writes its result in the form that the next product reads, in one pass. Rows never mix; row i is
-// the same bits for every m and ISA. Sums over a row use 16 partial sums by k mod 16, each from zero in
-// rising k by fused multiply-add (or add), then added pairwise: s[j] + s[j+8], then +4, +2, +1.
+// int8. Each writes its result in the form that the next product reads. Rows never mix; row i is the same
+// bits for every m and ISA (of a NaN only that it is one). Sums over a row use 16 partial sums by k mod 16,
+// each from zero in rising k by fused multiply-add (or add), then added pairwise: s[j] + s[j+8], then +4, +2,
+// +1.
 #include <cstdint>
 
 #include "base/threads.h"
@@ -12,9 +13,10 @@ namespace octavo::kernels {
 
 enum class RowForm { kF32, kBF16, kS8 };  // what a product reads
 
-// Rows as a product reads them. codes: int8 = round_half_even(x / scale), scale = absmax / 127 (1 for an
-// all-zero row), one per row; the division is a true fp32 division. A row with a non-finite value gets scale
-// NaN and zero codes, so that NaN reaches the output instead of vanishing.
+// Rows as a product reads them. codes: int8 = round_half_even(x / scale), scale = absmax / 127 (1 where
+// absmax < 2^-119, a row of zeros in effect: that quotient would be denormal), one per row; the division is a
+// true fp32 division. A row with a non-finite value gets scale NaN and zero codes, so that NaN reaches the
+// output instead of vanishing.
 struct RowOut {
   RowForm form = RowForm::kF32;
   void* data = nullptr;    // [m,k] float, bf16 bits or int8
@@ -47,5 +49,9 @@ void rope(base::ThreadPool& pool, const ElementwiseKernels& kernels, float* x, i
 
 // y += x over n elements.
 void add(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, float* y, int64_t n);
+
+// y = exp(x) over n elements, by the one formula of every ISA (kernels/vec/exp.inl): within 1 ulp; results
+// below the smallest normal number are 0. In place is allowed.
+void exp_values(const ElementwiseKernels& kernels, const float* x, float* y, int64_t n);
 
 }  // namespace octavo::kernels

@@ -1,0 +1,78 @@
+#pragma once
+// What attention.cc and the ISA tables share: the layout of a block, and the piece of work of one kernel
+// call. kernels.inc lists the tables.
+#include <cstdint>
+
+#include "kernels/attention/attention.h"
+#include "kernels/isa.h"
+
+namespace octavo::kernels {
+
+// A block holds the kv heads one after another, each as two B operands (rows of pairs along the summed
+// dimension, as a tile product reads them):
+//   bf16  K [head_dim/2][64 tokens][2]   V [64/2 tokens][v_width][2]
+//   f32   K [head_dim][64 tokens]        V [64 tokens][v_width]
+// v_width is head_dim rounded up to 16; what lies in the columns past head_dim is never used.
+struct KvLayout {
+  int64_t v_width;
+  int64_t value_bytes, k_bytes, head_bytes;
+
+  explicit KvLayout(const KvShape& shape)
+      : v_width((shape.head_dim + 15) / 16 * 16),
+        value_bytes(shape.dtype == tensor::DType::kBF16 ? 2 : 4),
+        k_bytes(shape.head_dim * kKvBlockTokens * value_bytes),
+        head_bytes(k_bytes + kKvBlockTokens * v_width * value_bytes) {}
+
+  // K and V of a kv head in a block; T is uint16_t (bf16 bits) or float.
+  template <class T>
+  T* keys(void* block, int64_t kv_head) const {
+    return reinterpret_cast<T*>(static_cast<char*>(block) + kv_head * head_bytes);
+  }
+  template <class T>
+  T* values(void* block, int64_t kv_head) const {
+    return reinterpret_cast<T*>(static_cast<char*>(block) + kv_head * head_bytes + k_bytes);
+  }
+};
+
+// Rows of one kv head that go into one block.
+struct KvRows {
+  const KvShape* shape;
+  int64_t kv_head;
+  const float* k;  // [n_tokens, head_dim], row stride k_stride
+  const float* v;
+  int64_t k_stride, v_stride;
+  int64_t slot_begin, n_tokens;  // slots slot_begin … slot_begin + n_tokens - 1 of the block
+  void* block;
+};
+
+// The queries of consecutive positions and of the heads that share a kv head: row i * n_group + h is position
+// position_begin + i, head h of the group. All positions lie in one block.
+struct AttentionTile {
+  const KvShape* shape;
+  int64_t kv_head, n_group;
+  const float* q;  // first position, first head of the group; q_stride from position to position
+  int64_t q_stride;
+  float* out;  // likewise
+  int64_t out_stride;
+  int64_t position_begin, n_positions;
+  void* const* blocks;
+  float scale;
+  float* scratch;  // attention_tile_floats(shape, n_group) floats, 64-byte aligned
+};
+
+// Positions of a full tile: a power of two, so that tiles end where blocks end, with some 64 rows in all
+// (their q, o and the block fit the level-2 cache).
+int64_t attention_tile_positions(int64_t n_group);
+int64_t attention_tile_floats(const KvShape& shape, int64_t n_group);
+
+struct AttentionKernels {
+  Isa isa;
+  void (*write)(const KvRows& rows);
+  void (*attend)(const AttentionTile& tile);
+};
+
+#define OCTAVO_ATTENTION(table) extern const AttentionKernels table;
+#include "kernels/attention/kernels.inc"
+#undef OCTAVO_ATTENTION
+
+}  // namespace octavo::kernels

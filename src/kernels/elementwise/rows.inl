@@ -1,0 +1,112 @@
+// The formulas of elementwise.h, written once on vec/<isa>.inl and exp.inl; included by each ISA's file inside
+// its target region and anonymous namespace. A row is cut into vectors of 16 values; a short last vector is
+// padded with zeros, so that tails take the same path.
+
+// A row's absmax below this counts as zero: the scale, absmax / 127, would be flushed as a denormal.
+inline constexpr float kSmallestAbsmax = 0x1p-119F;
+
+// Values of a row before they are written: at(i, n) gives n <= 16 of them from i on, and anything after them.
+struct PlainRow {
+  const float* x;
+  F32x16 at(int64_t i, int64_t n) const { return load_first(x + i, n); }
+};
+struct NormedRow {
+  const float* x;
+  const float* weight;
+  float inverse_rms;
+  F32x16 at(int64_t i, int64_t n) const {
+    return load_first(x + i, n) * broadcast(inverse_rms) * load_first(weight + i, n);
+  }
+};
+struct GatedRow {
+  const float* gate;
+  const float* up;
+  F32x16 at(int64_t i, int64_t n) const {
+    const F32x16 g = load_first(gate + i, n);
+    const F32x16 silu = g / (broadcast(1.0F) + exp(broadcast(0.0F) - g));
+    return silu * load_first(up + i, n);
+  }
+};
+
+// Two passes that compute the values twice: a row may be longer than any buffer on the stack.
+template <class Row>
+inline void write_s8(const Row& row, int64_t k, int8_t* out, float* scale) {
+  I32x16 largest = magnitude_bits(broadcast(0.0F));
+  for (int64_t i = 0; i < k; i += 16) {
+    const int64_t n = k - i;
+    const F32x16 values = row.at(i, n);
+    largest = max(largest, magnitude_bits(n >= 16 ? values : select(first_lanes(n), values, broadcast(0.0F))));
+  }
+  const float absmax = std::bit_cast<float>(max_of_lanes(largest));
+  if (!(absmax <= 0x1.fffffep+127F)) {
+    *scale = __builtin_nanf("");
+    std::memset(out, 0, static_cast<size_t>(k));
+    return;
+  }
+  *scale = absmax < kSmallestAbsmax ? 1.0F : absmax / 127.0F;
+  for (int64_t i = 0; i < k; i += 16) store_s8_first(out + i, row.at(i, k - i) / broadcast(*scale), k - i);
+}
+
+template <class Row>
+inline void write_row(const Row& row, int64_t k, RowForm form, void* out, float* scale) {
+  switch (form) {
+    case RowForm::kF32: {
+      auto* to = static_cast<float*>(out);
+      for (int64_t i = 0; i < k; i += 16) store_first(to + i, row.at(i, k - i), k - i);
+      return;
+    }
+    case RowForm::kBF16: {
+      auto* to = static_cast<uint16_t*>(out);
+      for (int64_t i = 0; i < k; i += 16) store_bf16_first(to + i, row.at(i, k - i), k - i);
+      return;
+    }
+    case RowForm::kS8:
+      write_s8(row, k, static_cast<int8_t*>(out), scale);
+  }
+}
+
+void rms_norm_row(const float* x, const float* weight, float eps, int64_t k, RowForm form, void* out,
+                  float* scale) {
+  F32x16 squares = broadcast(0.0F);
+  for (int64_t i = 0; i < k; i += 16) {
+    const F32x16 values = load_first(x + i, k - i);
+    squares = fma(values, values, squares);
+  }
+  const float mean = sum_of_lanes(squares) / static_cast<float>(k);
+  write_row(NormedRow{x, weight, 1.0F / std::sqrt(mean + eps)}, k, form, out, scale);
+}
+
+void silu_mul_row(const float* gate, const float* up, int64_t k, RowForm form, void* out, float* scale) {
+  write_row(GatedRow{gate, up}, k, form, out, scale);
+}
+
+void convert_row(const float* x, int64_t k, RowForm form, void* out, float* scale) {
+  write_row(PlainRow{x}, k, form, out, scale);
+}
+
+void rope_row(float* x, int64_t n_heads, int64_t head_dim, const float* cosine, const float* sine) {
+  const int64_t half = head_dim / 2;
+  for (int64_t head = 0; head < n_heads; ++head) {
+    float* low = x + head * head_dim;
+    float* high = low + half;
+    for (int64_t d = 0; d < half; d += 16) {
+      const int64_t n = half - d;
+      const F32x16 a = load_first(low + d, n);
+      const F32x16 b = load_first(high + d, n);
+      const F32x16 c = load_first(cosine + d, n);
+      const F32x16 s = load_first(sine + d, n);
+      store_first(low + d, a * c - b * s, n);
+      store_first(high + d, b * c + a * s, n);
+    }
+  }
+}
+
+void add_values(const float* x, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) {
+    store_first(y + i, load_first(y + i, n - i) + load_first(x + i, n - i), n - i);
+  }
+}
+
+void exp_row(const float* x, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) store_first(y + i, exp(load_first(x + i, n - i)), n - i);
+}

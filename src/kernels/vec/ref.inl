@@ -1,0 +1,132 @@
+// Sixteen floats in plain C++: the definition that every other vec/<isa>.inl follows lane by lane, and with it
+// the formulas written on top (exp.inl, elementwise/rows.inl, attention/tile.inl). Included inside an anonymous
+// namespace, in an ISA's target region, after <bit>, <cmath>, <cstdint>, <cstring>, "tensor/dtype.h".
+
+// Rows that share one pass over a B operand (attention/tile.inl). No row's bits depend on it; unlike in
+// avx2.inl it is even, so that the comparison of the two shows that.
+inline constexpr int kRowsPerPass = 4;
+
+struct F32x16 {
+  float lane[16];
+};
+struct Mask16 {
+  bool lane[16];
+};
+struct I32x16 {
+  int32_t lane[16];
+};
+
+template <class Op>
+inline F32x16 each_lane(Op op) {
+  F32x16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = op(i);
+  return r;
+}
+inline F32x16 broadcast(float x) {
+  return each_lane([&](int) { return x; });
+}
+inline F32x16 load(const float* x) {
+  return each_lane([&](int i) { return x[i]; });
+}
+// The first n of 16 floats, zeros after them; n >= 16 loads all.
+inline F32x16 load_first(const float* x, int64_t n) {
+  return each_lane([&](int i) { return i < n ? x[i] : 0.0F; });
+}
+inline void store(float* to, const F32x16& x) { std::memcpy(to, x.lane, sizeof x.lane); }
+inline void store_first(float* to, const F32x16& x, int64_t n) {
+  for (int i = 0; i < 16 && i < n; ++i) to[i] = x.lane[i];
+}
+
+inline F32x16 operator+(const F32x16& a, const F32x16& b) {
+  return each_lane([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+inline F32x16 operator-(const F32x16& a, const F32x16& b) {
+  return each_lane([&](int i) { return a.lane[i] - b.lane[i]; });
+}
+inline F32x16 operator*(const F32x16& a, const F32x16& b) {
+  return each_lane([&](int i) { return a.lane[i] * b.lane[i]; });
+}
+inline F32x16 operator/(const F32x16& a, const F32x16& b) {
+  return each_lane([&](int i) { return a.lane[i] / b.lane[i]; });
+}
+inline F32x16 fma(const F32x16& a, const F32x16& b, const F32x16& c) {  // a * b + c, rounded once
+  return each_lane([&](int i) { return std::fma(a.lane[i], b.lane[i], c.lane[i]); });
+}
+inline F32x16 max(const F32x16& a, const F32x16& b) {
+  return each_lane([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+
+inline Mask16 first_lanes(int64_t n) {
+  Mask16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = i < n;
+  return r;
+}
+inline Mask16 less(const F32x16& a, const F32x16& b) {
+  Mask16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = a.lane[i] < b.lane[i];
+  return r;
+}
+inline Mask16 is_nan(const F32x16& x) {
+  Mask16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = x.lane[i] != x.lane[i];
+  return r;
+}
+inline F32x16 select(const Mask16& mask, const F32x16& yes, const F32x16& no) {
+  return each_lane([&](int i) { return mask.lane[i] ? yes.lane[i] : no.lane[i]; });
+}
+
+// x with the low bits of `exponent` added to its exponent field: x * 2^n where the bits of `exponent` are n mod
+// 2^9.
+inline F32x16 add_to_exponent(const F32x16& x, const F32x16& exponent) {
+  return each_lane([&](int i) {
+    return std::bit_cast<float>(std::bit_cast<uint32_t>(x.lane[i]) +
+                                (std::bit_cast<uint32_t>(exponent.lane[i]) << 23));
+  });
+}
+
+// Bits of |x|: they order as the values do, with infinity and then NaN on top.
+inline I32x16 magnitude_bits(const F32x16& x) {
+  I32x16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = std::bit_cast<int32_t>(x.lane[i]) & 0x7fffffff;
+  return r;
+}
+inline I32x16 max(const I32x16& a, const I32x16& b) {
+  I32x16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+  return r;
+}
+inline int32_t max_of_lanes(const I32x16& x) {
+  int32_t r = x.lane[0];
+  for (int i = 1; i < 16; ++i) r = x.lane[i] > r ? x.lane[i] : r;
+  return r;
+}
+
+template <class Op>
+inline float fold_lanes(F32x16 x, Op op) {  // j with j + 8, then + 4, + 2, + 1
+  for (int half = 8; half > 0; half /= 2) {
+    for (int j = 0; j < half; ++j) x.lane[j] = op(x.lane[j], x.lane[j + half]);
+  }
+  return x.lane[0];
+}
+inline float sum_of_lanes(const F32x16& x) {
+  return fold_lanes(x, [](float a, float b) { return a + b; });
+}
+inline float max_of_lanes(const F32x16& x) {
+  return fold_lanes(x, [](float a, float b) { return a > b ? a : b; });
+}
+
+inline F32x16 round_to_bf16(const F32x16& x) {
+  return each_lane([&](int i) { return tensor::round_to_bf16(x.lane[i]); });
+}
+inline void store_bf16_first(uint16_t* to, const F32x16& x, int64_t n) {
+  for (int i = 0; i < 16 && i < n; ++i) to[i] = tensor::bf16_from_f32(x.lane[i]);
+}
+// Sixteen pairs of bf16: the first and the second of each.
+inline void load_bf16_pairs(const uint16_t* x, F32x16& first, F32x16& second) {
+  first = each_lane([&](int i) { return tensor::f32_from_bf16(x[2 * i]); });
+  second = each_lane([&](int i) { return tensor::f32_from_bf16(x[2 * i + 1]); });
+}
+// Rounded half to even; every |x| < 127.5.
+inline void store_s8_first(int8_t* to, const F32x16& x, int64_t n) {
+  for (int i = 0; i < 16 && i < n; ++i) to[i] = static_cast<int8_t>(std::nearbyint(x.lane[i]));
+}
