@@ -1,0 +1,93 @@
+#pragma once
+// What a checkpoint's config.json says about quantization: which linear layers hold quantized weights, and
+// how their inputs are quantized. One file a format: compressed_tensors.cc.
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "octavo/status.h"
+
+#include "base/json.h"
+#include "base/regex.h"
+
+namespace octavo::format {
+
+enum class WeightStrategy {
+  kTensor,
+  kChannel,
+  kGroup
+};  // one scale a matrix, a row, or `group_size` columns of a row
+enum class InputQuant { kNone, kDynamicToken, kStaticTensor };
+
+// How one linear layer W[out, in] is quantized. The default is W8A8: int8 weights with one scale a row in
+// `M.weight_scale` ([out, 1], [out], or [1] and [] for kTensor; BF16, F16 or F32), int8 inputs with one scale
+// a token.
+struct LinearQuant {
+  int weight_bits = 8;
+  bool weight_is_float = false;
+  bool weight_symmetric = true;
+  WeightStrategy weight_strategy = WeightStrategy::kChannel;
+  int64_t group_size = 0;  // kGroup only
+  InputQuant input = InputQuant::kDynamicToken;
+  bool input_symmetric = true;
+
+  bool operator==(const LinearQuant&) const = default;
+};
+
+class QuantManifest {
+ public:
+  // Of a whole config.json; `path` names it in errors. Without quantization_config: an empty manifest. What
+  // Octavo cannot run (other methods, widths, formats, static or asymmetric schemes, KV schemes) is
+  // kUnsupported, by name.
+  static Result<QuantManifest> parse(const base::Json& config, const std::string& path);
+
+  bool empty() const { return groups_.empty(); }  // nothing is quantized
+  // "compressed-tensors int-quantized", "" when empty.
+  const std::string& description() const { return description_; }
+
+  // The scheme of a module, named as its tensors are without ".weight" ("model.layers.0.mlp.up_proj"), or
+  // nothing when it is kept in float. Prefixes "model." and "language_model." may be there or not.
+  // `class_name` is what PyTorch calls the module's class. An error only when a pattern of the config runs
+  // past its limits.
+  Result<std::optional<LinearQuant>> find(std::string_view module,
+                                          std::string_view class_name = "Linear") const;
+
+ private:
+  // A name, a class name, or a pattern ("re:…", matched as Python's re.match).
+  struct Target {
+    std::string text;
+    std::optional<base::Regex> pattern;
+  };
+  struct Group {
+    std::vector<Target> targets;
+    std::optional<LinearQuant> quant;  // nothing: these targets stay float
+  };
+  enum class Match { kName, kPattern, kClass };
+
+  Status parse_compressed_tensors(const base::Json& section);
+  Status parse_group(const std::string& name, const base::Json& group, const std::string& format);
+  static Result<std::vector<Target>> parse_targets(const base::Json* list, std::string_view key);
+  static Result<bool> matches(const Target& target, Match how, std::string_view module,
+                              std::string_view class_name);
+
+  std::vector<Group> groups_;
+  std::vector<Target> ignore_;
+  std::string description_;
+};
+
+// One config group to write: modules by full name, "re:" pattern or class name, and their scheme.
+struct QuantGroup {
+  std::vector<std::string> targets = {"Linear"};
+  LinearQuant quant;
+};
+
+// The `quantization_config` object of compressed-tensors' "int-quantized" format, readable by
+// compressed-tensors 0.9 and later, vLLM, SGLang. `ignore` lists every linear layer that stays float by its
+// full name. Only W8A8 with dynamic token inputs and channel or tensor weights can be written.
+Result<base::Json> compressed_tensors_config(std::span<const QuantGroup> groups,
+                                             std::span<const std::string> ignore);
+
+}  // namespace octavo::format
