@@ -10,10 +10,11 @@ namespace octavo::model {
 
 class KvCache {
  public:
+  // Allocates block_bytes * n_layers * n_blocks, not initialized.
   KvCache(int64_t n_layers, const kernels::KvShape& shape, int64_t n_blocks);
   const kernels::KvShape& shape() const { return shape_; }
   int64_t n_blocks() const { return n_blocks_; }
-  void* block(int64_t layer, int32_t id);
+  void* block(int64_t layer, int32_t id);  // kernels::kv_block_bytes(shape), 64-byte aligned
   static int64_t blocks_for(int64_t n_tokens) {
     return (n_tokens + kernels::kKvBlockTokens - 1) / kernels::kKvBlockTokens;
   }

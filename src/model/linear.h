@@ -32,6 +32,9 @@ class Linear {
   uint64_t packed_bytes() const;
   const char* kernel_name() const;
 
+  // Row `row` of w as floats, to[k]: how a tied embedding is looked up in its one, packed copy. Not for int8.
+  void weight_row(int64_t row, float* to) const;
+
   // y[m,n] (row stride y_stride) = x w^T + bias, or += when accumulating. x.form must be input_form().
   void forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_stride,
                bool accumulate = false) const;

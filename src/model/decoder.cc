@@ -1,0 +1,335 @@
+// The forward pass, one for all decoder models: a layer's two blocks, and the model around the layers. Each
+// block normalizes its input once per form that its linears read (f32, bf16, or int8 codes with a scale per
+// row). Called by engine/ (through Model) and by quant/ (single layers). Llama's layer: arXiv 2307.09288,
+// section 2.
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/text_format.h"
+#include "kernels/elementwise/elementwise.h"
+#include "model/arch/arch_spec.h"
+#include "model/workspace.h"
+
+namespace octavo::model {
+
+namespace {
+
+using kernels::RowForm;
+
+// Rows that several linears read: `produce(RowOut)` makes a form when it is first asked for, once.
+template <class Produce>
+class SharedRows {
+ public:
+  SharedRows(Workspace& workspace, int64_t m, int64_t k, Produce produce)
+      : workspace_(workspace), m_(m), k_(k), produce_(std::move(produce)) {}
+
+  const Rows& in(RowForm form) {
+    Rows& rows = made_[static_cast<size_t>(form)];
+    if (rows.data == nullptr) {
+      const kernels::RowOut out = workspace_.rows(form, k_);
+      produce_(out);
+      rows = {form, out.data, out.scale, m_, k_};
+    }
+    return rows;
+  }
+  void show(Tap* tap, int64_t layer, TapSite site) {
+    if (tap != nullptr) tap->on_rows(layer, site, static_cast<const float*>(in(RowForm::kF32).data), m_, k_);
+  }
+
+ private:
+  Workspace& workspace_;
+  int64_t m_, k_;
+  Produce produce_;
+  std::array<Rows, 3> made_;
+};
+
+int64_t count_rows(std::span<const BatchSequence> batch) {
+  int64_t n = 0;
+  for (const BatchSequence& sequence : batch) n += static_cast<int64_t>(sequence.tokens.size());
+  return n;
+}
+
+}  // namespace
+
+DecoderLayer::DecoderLayer(const ModelConfig& config, LayerWeights weights, kernels::Isa isa)
+    : config_(&config),
+      isa_(isa),
+      input_norm_(std::move(weights.input_norm)),
+      post_attention_norm_(std::move(weights.post_attention_norm)),
+      q_norm_(std::move(weights.q_norm)),
+      k_norm_(std::move(weights.k_norm)),
+      q_(std::move(weights[LinearSlot::kQ]), isa),
+      k_(std::move(weights[LinearSlot::kK]), isa),
+      v_(std::move(weights[LinearSlot::kV]), isa),
+      o_(std::move(weights[LinearSlot::kO]), isa),
+      gate_(std::move(weights[LinearSlot::kGate]), isa),
+      up_(std::move(weights[LinearSlot::kUp]), isa),
+      down_(std::move(weights[LinearSlot::kDown]), isa) {}
+
+uint64_t DecoderLayer::packed_bytes() const {
+  uint64_t n_bytes =
+      sizeof(float) * (input_norm_.size() + post_attention_norm_.size() + q_norm_.size() + k_norm_.size());
+  for (const Linear* linear : {&q_, &k_, &v_, &o_, &gate_, &up_, &down_}) n_bytes += linear->packed_bytes();
+  return n_bytes;
+}
+
+void DecoderLayer::attention_block(Workspace& workspace, const float* h, std::span<const BatchSequence> batch,
+                                   int64_t layer, KvCache& cache, float* y, Tap* tap) const {
+  attend(workspace, h, batch, layer, cache, y, /*accumulate=*/false, tap);
+}
+
+void DecoderLayer::mlp_block(Workspace& workspace, const float* h, int64_t m, int64_t layer, float* y,
+                             Tap* tap) const {
+  feed_forward(workspace, h, m, layer, y, /*accumulate=*/false, tap);
+}
+
+void DecoderLayer::attend(Workspace& workspace, const float* h, std::span<const BatchSequence> batch,
+                          int64_t layer, KvCache& cache, float* y, bool accumulate, Tap* tap) const {
+  const base::FlushDenormals flush;
+  const ModelConfig& c = *config_;
+  base::ThreadPool& pool = workspace.pool();
+  const kernels::ElementwiseKernels& rows = kernels::select_elementwise(isa_);
+  const kernels::AttentionKernels& attention = kernels::select_attention(isa_);
+  const int64_t m = count_rows(batch);
+  workspace.reserve(m);
+  float* q = workspace.q_.as<float>();
+  float* k = workspace.k_.as<float>();
+  float* v = workspace.v_.as<float>();
+  float* attended = workspace.attended_.as<float>();
+
+  SharedRows x(workspace, m, c.d_model, [&](kernels::RowOut out) {
+    kernels::rms_norm(pool, rows, h, c.d_model, input_norm_.data(), c.rms_norm_eps, m, c.d_model, out);
+  });
+  x.show(tap, layer, TapSite::kAttentionInput);
+  q_.forward(pool, x.in(q_.input_form()), q, c.q_width());
+  k_.forward(pool, x.in(k_.input_form()), k, c.kv_width());
+  v_.forward(pool, x.in(v_.input_form()), v, c.kv_width());
+
+  if (!q_norm_.empty()) {
+    const auto normalize = [&](float* heads, const std::vector<float>& weight, int64_t n_heads) {
+      kernels::rms_norm(pool, rows, heads, c.head_dim, weight.data(), c.rms_norm_eps, m * n_heads, c.head_dim,
+                        {RowForm::kF32, heads, nullptr});
+    };
+    normalize(q, q_norm_, c.n_heads);
+    normalize(k, k_norm_, c.n_kv_heads);
+  }
+  const Workspace::Angles angles = workspace.angles(batch);
+  kernels::rope(pool, rows, q, c.q_width(), m, c.n_heads, c.head_dim, angles.cosine, angles.sine);
+  kernels::rope(pool, rows, k, c.kv_width(), m, c.n_kv_heads, c.head_dim, angles.cosine, angles.sine);
+
+  const std::span<const kernels::AttentionSequence> sequences = workspace.sequences(batch, layer, cache);
+  kernels::kv_write(pool, attention, cache.shape(), k, c.kv_width(), v, c.kv_width(), sequences);
+  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)));
+  kernels::attention(pool, attention, cache.shape(), q, c.q_width(), c.n_heads, scale, sequences, attended,
+                     workspace.attention_scratch(cache.shape()));
+
+  SharedRows a(workspace, m, c.q_width(), [&](kernels::RowOut out) {
+    kernels::convert_rows(pool, rows, attended, c.q_width(), m, c.q_width(), out);
+  });
+  a.show(tap, layer, TapSite::kOutputInput);
+  o_.forward(pool, a.in(o_.input_form()), y, c.d_model, accumulate);
+}
+
+void DecoderLayer::feed_forward(Workspace& workspace, const float* h, int64_t m, int64_t layer, float* y,
+                                bool accumulate, Tap* tap) const {
+  const base::FlushDenormals flush;
+  const ModelConfig& c = *config_;
+  base::ThreadPool& pool = workspace.pool();
+  const kernels::ElementwiseKernels& rows = kernels::select_elementwise(isa_);
+  workspace.reserve(m);
+  float* gate = workspace.gate_.as<float>();
+  float* up = workspace.up_.as<float>();
+
+  SharedRows x(workspace, m, c.d_model, [&](kernels::RowOut out) {
+    kernels::rms_norm(pool, rows, h, c.d_model, post_attention_norm_.data(), c.rms_norm_eps, m, c.d_model,
+                      out);
+  });
+  x.show(tap, layer, TapSite::kMlpInput);
+  gate_.forward(pool, x.in(gate_.input_form()), gate, c.d_ff);
+  up_.forward(pool, x.in(up_.input_form()), up, c.d_ff);
+
+  SharedRows a(workspace, m, c.d_ff,
+               [&](kernels::RowOut out) { kernels::silu_mul(pool, rows, gate, up, c.d_ff, m, c.d_ff, out); });
+  a.show(tap, layer, TapSite::kDownInput);
+  down_.forward(pool, a.in(down_.input_form()), y, c.d_model, accumulate);
+}
+
+struct Model::State {
+  State(const ModelConfig& the_config, const ModelOptions& options)
+      : config(the_config),
+        isa(options.isa),
+        pool(*options.pool),
+        rope(config),
+        workspace(config, pool, rope) {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  void embed(std::span<const BatchSequence> batch, float* h) const;
+  uint64_t packed_bytes() const;
+
+  ModelConfig config;  // the layers and the workspace point at it
+  kernels::Isa isa;
+  base::ThreadPool& pool;
+  tensor::DType kv_dtype = tensor::DType::kBF16;
+  LinearWeight embedding;  // empty when tied: the rows are looked up in lm_head
+  std::vector<DecoderLayer> layers;
+  std::vector<float> final_norm;
+  Linear lm_head;
+  RopeTable rope;
+  Workspace workspace;
+  int64_t n_rows = 0;  // of the last batch, in workspace.hidden_
+};
+
+void Model::State::embed(std::span<const BatchSequence> batch, float* h) const {
+  std::vector<int32_t> tokens;
+  for (const BatchSequence& sequence : batch) {
+    tokens.insert(tokens.end(), sequence.tokens.begin(), sequence.tokens.end());
+  }
+  const auto row_bytes = static_cast<size_t>(config.d_model * tensor::dtype_bytes(embedding.dtype));
+  pool.parallel_for(static_cast<int64_t>(tokens.size()), [&](int64_t i, int) {
+    const int32_t token = tokens[static_cast<size_t>(i)];
+    float* row = h + i * config.d_model;
+    if (config.tied_embeddings) {
+      lm_head.weight_row(token, row);
+    } else {
+      const auto* from = embedding.data.as<std::byte>() + static_cast<size_t>(token) * row_bytes;
+      tensor::convert_to_f32(embedding.dtype, from, row, config.d_model);
+    }
+  });
+}
+
+uint64_t Model::State::packed_bytes() const {
+  uint64_t n_bytes = embedding.data.size_bytes() + sizeof(float) * final_norm.size() + lm_head.packed_bytes();
+  for (const DecoderLayer& layer : layers) n_bytes += layer.packed_bytes();
+  return n_bytes;
+}
+
+namespace {
+
+// Packed weights take what the file's do, and F16 twice that; a model that does not fit is refused before an
+// hour of swapping, or the kernel, ends the process.
+Status check_memory(const format::Checkpoint& checkpoint) {
+  uint64_t need = 0;
+  for (const format::TensorInfo* info : checkpoint.tensors()) {
+    need += info->n_bytes * (info->dtype == tensor::DType::kF16 ? 2 : 1);
+  }
+  const uint64_t available = base::available_memory_bytes();
+  if (need <= available) return {};
+  return resource_exhausted(checkpoint.folder() + ": the weights need " + base::format_bytes(need) +
+                            " of memory, " + base::format_bytes(available) + " are available");
+}
+
+Status check_batch(std::span<const BatchSequence> batch, const ModelConfig& config) {
+  if (batch.empty()) return invalid_argument("the batch has no sequence");
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const BatchSequence& sequence = batch[i];
+    const std::string name = "sequence " + std::to_string(i) + " of the batch: ";
+    const auto n_tokens = static_cast<int64_t>(sequence.tokens.size());
+    if (n_tokens == 0) return invalid_argument(name + "expected at least one token");
+    for (size_t j = 0; j < sequence.tokens.size(); ++j) {
+      if (sequence.tokens[j] >= 0 && sequence.tokens[j] < config.n_vocab) continue;
+      return invalid_argument(name + "token " + std::to_string(j) + " is " +
+                              std::to_string(sequence.tokens[j]) + "; the vocabulary has ids from 0 to " +
+                              std::to_string(config.n_vocab - 1));
+    }
+    if (sequence.position_begin < 0 || sequence.position_begin > config.max_positions - n_tokens) {
+      return resource_exhausted(name + std::to_string(n_tokens) + " tokens from position " +
+                                std::to_string(sequence.position_begin) +
+                                " on do not fit the model's context of " +
+                                std::to_string(config.max_positions) + " tokens");
+    }
+    const int64_t n_blocks = KvCache::blocks_for(sequence.position_begin + n_tokens);
+    if (static_cast<int64_t>(sequence.blocks.size()) < n_blocks) {
+      return invalid_argument(name + "its block table has " + std::to_string(sequence.blocks.size()) +
+                              " of the " + std::to_string(n_blocks) + " blocks it needs");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> Model::load(const format::Checkpoint& checkpoint,
+                                           const ModelOptions& options) {
+  OCTAVO_CHECK(options.pool != nullptr);
+  OCTAVO_ASSIGN_OR_RETURN(const ModelConfig config,
+                          parse_model_config(checkpoint.config(), checkpoint.folder() + "/config.json"));
+  OCTAVO_RETURN_IF_ERROR(check_tensors(checkpoint, config));
+  OCTAVO_RETURN_IF_ERROR(check_memory(checkpoint));
+  auto state = std::make_unique<State>(config, options);
+  state->layers.reserve(static_cast<size_t>(config.n_layers));
+  for (int64_t layer = 0; layer < config.n_layers; ++layer) {
+    OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, read_layer(checkpoint, config, layer));
+    state->layers.emplace_back(state->config, std::move(weights), options.isa);
+  }
+  OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, read_outer(checkpoint, config));
+  state->kv_dtype = outer.embedding.dtype;
+  state->final_norm = std::move(outer.final_norm);
+  state->lm_head = Linear(std::move(config.tied_embeddings ? outer.embedding : outer.lm_head), options.isa);
+  if (!config.tied_embeddings) state->embedding = std::move(outer.embedding);
+  return std::unique_ptr<Model>(new Model(std::move(state)));
+}
+
+Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Model::~Model() = default;
+
+const ModelConfig& Model::config() const { return state_->config; }
+uint64_t Model::packed_bytes() const { return state_->packed_bytes(); }
+
+kernels::KvShape Model::kv_shape() const {
+  return {state_->kv_dtype, state_->config.n_kv_heads, state_->config.head_dim};
+}
+
+KvCache Model::make_cache(int64_t n_tokens) const {
+  return {state_->config.n_layers, kv_shape(), KvCache::blocks_for(n_tokens)};
+}
+
+Status Model::forward(std::span<const BatchSequence> batch, KvCache& cache, Tap* tap) {
+  State& s = *state_;
+  OCTAVO_RETURN_IF_ERROR(check_batch(batch, s.config));
+  const base::FlushDenormals flush;
+  s.n_rows = count_rows(batch);
+  s.workspace.reserve(s.n_rows);
+  float* h = s.workspace.hidden_.as<float>();
+  s.embed(batch, h);
+  for (size_t i = 0; i < s.layers.size(); ++i) {
+    const auto layer = static_cast<int64_t>(i);
+    s.layers[i].attend(s.workspace, h, batch, layer, cache, h, /*accumulate=*/true, tap);
+    s.layers[i].feed_forward(s.workspace, h, s.n_rows, layer, h, /*accumulate=*/true, tap);
+  }
+  return {};
+}
+
+void Model::logits(std::span<const int64_t> rows, float* logits) {
+  const base::FlushDenormals flush;
+  State& s = *state_;
+  const int64_t d_model = s.config.d_model;
+  const kernels::ElementwiseKernels& elementwise = kernels::select_elementwise(s.isa);
+  const RowForm form = s.lm_head.input_form();
+  OCTAVO_CHECK(rows.empty() || s.n_rows > 0);
+  // The workspace has room for n_rows at a time; rows may repeat.
+  for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(s.n_rows)) {
+    const auto part = rows.subspan(begin, std::min(rows.size() - begin, static_cast<size_t>(s.n_rows)));
+    const auto m = static_cast<int64_t>(part.size());
+    auto* gathered = static_cast<float*>(s.workspace.rows(RowForm::kF32, d_model).data);
+    for (int64_t i = 0; i < m; ++i) {
+      const int64_t row = part[static_cast<size_t>(i)];
+      OCTAVO_CHECK(row >= 0 && row < s.n_rows);
+      std::copy_n(s.workspace.hidden_.as<float>() + row * d_model, d_model, gathered + i * d_model);
+    }
+    const kernels::RowOut normed = s.workspace.rows(form, d_model);
+    kernels::rms_norm(s.pool, elementwise, gathered, d_model, s.final_norm.data(), s.config.rms_norm_eps, m,
+                      d_model, normed);
+    s.lm_head.forward(s.pool, {form, normed.data, normed.scale, m, d_model},
+                      logits + static_cast<int64_t>(begin) * s.config.n_vocab, s.config.n_vocab);
+  }
+}
+
+}  // namespace octavo::model

@@ -1,0 +1,71 @@
+// Packs a weight for the kernels of an ISA and calls the product that its dtype asks for. Called by
+// model/decoder.cc for every projection and for lm_head.
+#include "model/linear.h"
+
+#include "base/check.h"
+
+namespace octavo::model {
+
+using kernels::GemmFWeights;
+using kernels::GemmS8Weights;
+
+Linear::Linear(LinearWeight weight, kernels::Isa isa) {
+  if (weight.dtype == tensor::DType::kI8) {
+    OCTAVO_CHECK(weight.scale.size() == static_cast<size_t>(weight.n));
+    packed_ = kernels::pack_gemm_s8(kernels::select_gemm_s8(isa), weight.data.as<int8_t>(), weight.scale,
+                                    weight.bias, weight.n, weight.k);
+  } else {
+    packed_ = kernels::pack_gemm_f(kernels::select_gemm_f(isa, weight.dtype), weight.data.data(), weight.bias,
+                                   weight.n, weight.k);
+  }
+}
+
+int64_t Linear::n() const {
+  if (const auto* w = std::get_if<GemmS8Weights>(&packed_)) return w->n;
+  if (const auto* w = std::get_if<GemmFWeights>(&packed_)) return w->n;
+  return 0;
+}
+
+int64_t Linear::k() const {
+  if (const auto* w = std::get_if<GemmS8Weights>(&packed_)) return w->k;
+  if (const auto* w = std::get_if<GemmFWeights>(&packed_)) return w->k;
+  return 0;
+}
+
+kernels::RowForm Linear::input_form() const {
+  if (std::holds_alternative<GemmS8Weights>(packed_)) return kernels::RowForm::kS8;
+  const bool is_bf16 = std::get<GemmFWeights>(packed_).dtype == tensor::DType::kBF16;
+  return is_bf16 ? kernels::RowForm::kBF16 : kernels::RowForm::kF32;
+}
+
+uint64_t Linear::packed_bytes() const {
+  if (const auto* w = std::get_if<GemmS8Weights>(&packed_)) {
+    return w->packed.size_bytes() + sizeof(float) * (w->scale.size() + w->bias.size());
+  }
+  if (const auto* w = std::get_if<GemmFWeights>(&packed_)) {
+    return w->packed.size_bytes() + sizeof(float) * w->bias.size();
+  }
+  return 0;
+}
+
+const char* Linear::kernel_name() const {
+  if (const auto* w = std::get_if<GemmS8Weights>(&packed_)) return kernels::gemm_s8_kernel_name(*w->kernel);
+  if (const auto* w = std::get_if<GemmFWeights>(&packed_)) return kernels::gemm_f_kernel_name(*w->kernel);
+  return "none";
+}
+
+void Linear::weight_row(int64_t row, float* to) const {
+  kernels::gemm_f_unpack_row(std::get<GemmFWeights>(packed_), row, to);
+}
+
+void Linear::forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_stride,
+                     bool accumulate) const {
+  OCTAVO_CHECK(x.form == input_form() && x.k == k());
+  if (const auto* w = std::get_if<GemmS8Weights>(&packed_)) {
+    kernels::gemm_s8(pool, static_cast<const int8_t*>(x.data), x.scale, *w, y, x.m, y_stride, accumulate);
+  } else {
+    kernels::gemm_f(pool, x.data, std::get<GemmFWeights>(packed_), y, x.m, y_stride, accumulate);
+  }
+}
+
+}  // namespace octavo::model
