@@ -209,6 +209,19 @@ Status AtomicFile::write(const void* bytes, uint64_t n_bytes) {
   return {};
 }
 
+Status AtomicFile::write_at(uint64_t offset, const void* bytes, uint64_t n_bytes) {
+  if (fd_ < 0) return invalid_argument("write to " + base::quoted(path_) + " after it was committed");
+  uint64_t done = 0;
+  while (done < n_bytes) {
+    const ssize_t n = ::pwrite(fd_, static_cast<const char*>(bytes) + done,
+                               std::min(n_bytes - done, kMaxBytesPerCall), static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return os_error("write", path_, errno);
+    done += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
 Status AtomicFile::commit() {
   if (fd_ < 0) return invalid_argument(base::quoted(path_) + " was committed before");
   const int sync_error = ::fsync(fd_) == 0 ? 0 : errno;

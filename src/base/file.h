@@ -42,9 +42,12 @@ class AtomicFile {
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
 
-  Status write(const void* bytes,
-               uint64_t n_bytes);  // appends; a full disk is an error here, naming the path
-  Status commit();                 // fsync, rename, fsync of the folder
+  // Appends. A full disk is an error here, naming the path.
+  Status write(const void* bytes, uint64_t n_bytes);
+  // Writes at `offset` instead, leaving the place of the next append as it is; unwritten bytes before are
+  // zero.
+  Status write_at(uint64_t offset, const void* bytes, uint64_t n_bytes);
+  Status commit();  // fsync, rename, fsync of the folder
 
  private:
   AtomicFile() = default;

@@ -91,6 +91,16 @@ TEST_F(FileTest, WithoutCommitTheOldFileStays) {
   EXPECT_EQ(*read_file(path("a")), "new");
 }
 
+TEST_F(FileTest, WritesAtOffsets) {
+  auto file = AtomicFile::create(path("a"));
+  ASSERT_TRUE(file->write("ab", 2).ok());
+  ASSERT_TRUE(file->write_at(5, "f", 1).ok());
+  ASSERT_TRUE(file->write("cd", 2).ok());
+  ASSERT_TRUE(file->commit().ok());
+  EXPECT_FALSE(file->write_at(0, "x", 1).ok());
+  EXPECT_EQ(*read_file(path("a")), std::string("abcd\0f", 6));
+}
+
 TEST_F(FileTest, CreateNamesWhatIsInTheWay) {
   EXPECT_EQ(AtomicFile::create(path("no/such/folder")).status().code(), StatusCode::kNotFound);
   EXPECT_FALSE(AtomicFile::create(folder_).ok());

@@ -68,7 +68,10 @@ class TreeBuilder {
 
   // The whole text is given at once, so a number always comes in one piece.
   bool on_number_part(Text, Error&) { return true; }
-  bool on_int64(int64_t value, Text, Error& error) { return count(error) && place(Json(value), error); }
+  bool on_int64(int64_t value, Text text, Error& error) {
+    const bool minus_zero = value == 0 && text.size() > 1;  // "-0" is no integer: it keeps its sign
+    return count(error) && place(minus_zero ? Json(-0.0) : Json(value), error);
+  }
   bool on_uint64(uint64_t value, Text, Error& error) { return count(error) && place(Json(value), error); }
   bool on_double(double approximate, Text text, Error& error) {
     double value = 0;

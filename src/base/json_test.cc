@@ -53,6 +53,8 @@ TEST(JsonTest, NumbersAreExact) {
   }
   EXPECT_EQ(parsed("1e-400").as_double(), 0.0);
   EXPECT_TRUE(std::signbit(parsed("-0.0").as_double()));
+  EXPECT_TRUE(std::signbit(parsed("-0").as_double()));
+  EXPECT_TRUE(parsed("0").is_int());
   EXPECT_TRUE(parsed("1.0").is_double());
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "octavo/status.h"
@@ -32,7 +33,8 @@ class Checkpoint {
   const TensorInfo* find(std::string_view name) const;  // nullptr: no such tensor
   const SafetensorsFile& file_of(const TensorInfo& info) const;
 
-  // All bytes of a tensor; `n_bytes` must be its size. An unknown name is an error. Thread-safe.
+  // All bytes of a tensor; `n_bytes` must be its size. An unknown name is an error.
+  // Thread-safe.
   Status read(std::string_view name, void* to, uint64_t n_bytes) const;
   Result<tensor::Buffer> read(std::string_view name) const;
   Status read_part(std::string_view name, uint64_t begin, uint64_t n_bytes, void* to) const;
@@ -43,7 +45,10 @@ class Checkpoint {
 
  private:
   Checkpoint() = default;
-  Status index_tensors();
+  Status merge_tensors();
+  Status check_index(const std::vector<std::pair<std::string, std::string>>& weights,
+                     const std::vector<std::string>& shards) const;
+  void compute_fingerprint();
   size_t position(std::string_view name) const;  // in tensors_, or tensors_.size()
   std::string folder_;
   base::Json config_, generation_config_;

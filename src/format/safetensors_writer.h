@@ -3,6 +3,7 @@
 // first, and only the bytes being written are in memory. A file or folder of shards is whole only after
 // finish().
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +40,7 @@ class SafetensorsWriter {
 
  private:
   SafetensorsWriter(base::AtomicFile file, std::vector<TensorInfo> tensors);
-  Status skip_empty_tensors();
+  void skip_complete_tensors();
   base::AtomicFile file_;
   std::vector<TensorInfo> tensors_;  // in the plan's order
   size_t next_ = 0;                  // tensor under way
@@ -78,7 +79,7 @@ class ShardedWriter {
   size_t n_started_ = 0;              // shards
   uint64_t left_in_shard_bytes_ = 0;  // of the one under way
   uint64_t total_bytes_ = 0;
-  std::vector<SafetensorsWriter> open_;  // the shard under way, or empty
+  std::optional<SafetensorsWriter> open_;  // the shard under way
 };
 
 }  // namespace octavo::format
