@@ -35,6 +35,9 @@ const char* gemm_f_kernel_name(const GemmFKernel& kernel);
 GemmFWeights pack_gemm_f(const GemmFKernel& kernel, const void* w, std::span<const float> bias, int64_t n,
                          int64_t k);
 
+// Row `row` of w as floats, to[k]: exact.
+void gemm_f_unpack_row(const GemmFWeights& w, int64_t row, float* to);
+
 // x[m,k] row-major of the weights' dtype; y[m,n] f32 with row stride y_stride.
 void gemm_f(base::ThreadPool& pool, const void* x, const GemmFWeights& w, float* y, int64_t m,
             int64_t y_stride, bool accumulate);
