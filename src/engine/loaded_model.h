@@ -1,0 +1,48 @@
+#pragma once
+// A checkpoint folder in memory, and the threads that run it.
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "octavo/status.h"
+
+#include "base/threads.h"
+#include "format/checkpoint.h"
+#include "kernels/isa.h"
+#include "model/decoder.h"
+
+namespace octavo::engine {
+
+class LoadedModel {
+ public:
+  // n_threads <= 0: every core this process may use. max_context: tokens; refused below 1 or past what the
+  // model was made for. Errors name the folder's file.
+  static Result<std::unique_ptr<LoadedModel>> load(const std::string& folder, int n_threads,
+                                                   std::optional<int64_t> max_context = std::nullopt);
+
+  model::Model& model() { return *model_; }
+  const model::ModelConfig& config() const { return model_->config(); }
+  const format::Checkpoint& checkpoint() const { return checkpoint_; }
+  base::ThreadPool& pool() { return *pool_; }
+  kernels::Isa isa() const { return isa_; }
+  // Tokens that one sequence may hold: asked for, or the model's, cut to what memory can keep keys and values
+  // of.
+  int64_t max_context() const { return max_context_; }
+  // A Model runs one batch at a time and keeps its rows until the logits are read: hold this for both.
+  std::mutex& mutex() { return mutex_; }
+
+ private:
+  LoadedModel(format::Checkpoint checkpoint, std::unique_ptr<base::ThreadPool> pool,
+              std::unique_ptr<model::Model> model, kernels::Isa isa, int64_t max_context);
+
+  format::Checkpoint checkpoint_;
+  std::unique_ptr<base::ThreadPool> pool_;  // outlives model_
+  std::unique_ptr<model::Model> model_;
+  kernels::Isa isa_;
+  int64_t max_context_;
+  std::mutex mutex_;
+};
+
+}  // namespace octavo::engine

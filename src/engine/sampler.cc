@@ -1,0 +1,161 @@
+// One token from one row of logits, in the order of vLLM's sampler: repetition penalty, (greedy ends here),
+// temperature, min_p, top_k, top_p, draw. Called by engine/generation.cc.
+//   penalty   a logit of a token seen before: l > 0 ? l / penalty : l * penalty          (CTRL, arXiv
+//   1909.05858) min_p     keeps p >= min_p * p_max                                                   (arXiv
+//   2407.01082) top_k     keeps every logit not below the k-th largest, so equals of the k-th stay top_p
+//   keeps a token while the mass of the likelier ones is below top_p           (arXiv 1904.09751)
+// The draw walks the kept weights to uniform(seed, step) * their sum. Sums run in double over an order that
+// is fixed by (weight, id), never by a library's partial sort.
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "base/check.h"
+
+namespace octavo::engine {
+
+namespace {
+
+void apply_repetition_penalty(std::span<float> logits, float penalty, std::span<const int32_t> history,
+                              std::vector<bool>& penalized) {
+  penalized.assign(logits.size(), false);
+  for (const int32_t id : history) {
+    const auto i = static_cast<size_t>(id);
+    OCTAVO_CHECK(i < logits.size());
+    if (penalized[i]) continue;
+    penalized[i] = true;
+    logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+  }
+}
+
+// Index of the largest logit, the lowest among equals.
+Result<size_t> find_largest(std::span<const float> logits) {
+  size_t best = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] < std::numeric_limits<float>::infinity())) {
+      return internal_error(
+          "the model's logit of token " + std::to_string(i) + " is " + std::to_string(logits[i]) +
+          ": its weights or this build's arithmetic are broken; run 'octavo inspect' on the model");
+    }
+    if (logits[i] > logits[best]) best = i;
+  }
+  return best;
+}
+
+// exp of x <= 0 by additions and multiplications alone, so that no C library's last bit moves a draw:
+// n = round(x / ln 2), r = x - n ln 2 in two steps (the first exact), Taylor to r^13 (2^-53 at |r| = ln 2 /
+// 2), * 2^n.
+double exp_below_zero(double x) {
+  if (!(x > -700)) return 0;  // 1e-304 of the likeliest token is never drawn
+  constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
+  const double n = std::floor(x * 0x1.71547652b82fep+0 + 0.5);
+  const double r = (x - n * kLn2High) - n * kLn2Low;
+  double sum = 1;
+  for (int k = 13; k > 0; --k) sum = 1 + sum * r / k;
+  return std::ldexp(sum, static_cast<int>(n));
+}
+
+bool likelier(const Candidate& a, const Candidate& b) {
+  return a.weight > b.weight || (a.weight == b.weight && a.id < b.id);
+}
+
+void keep_top_k(std::vector<Candidate>& candidates, size_t k) {
+  if (k >= candidates.size()) return;
+  const auto kth = candidates.begin() + static_cast<std::ptrdiff_t>(k - 1);
+  std::nth_element(candidates.begin(), kth, candidates.end(), likelier);
+  const double threshold = kth->weight;
+  std::erase_if(candidates, [&](const Candidate& c) { return c.weight < threshold; });
+  std::sort(candidates.begin(), candidates.end(), likelier);
+}
+
+void keep_top_p(std::vector<Candidate>& candidates, double top_p) {
+  double total = 0;
+  for (const Candidate& c : candidates) total += c.weight;
+  // A nucleus is rarely large, so only as much as it needs is sorted.
+  constexpr size_t kFirstSorted = 256;
+  double mass = 0;
+  size_t n_kept = 0;
+  for (size_t n_sorted = 0; n_kept == n_sorted && n_sorted < candidates.size();) {
+    const size_t end = std::min(candidates.size(), std::max(kFirstSorted, n_sorted * 8));
+    const auto at = [&](size_t i) { return candidates.begin() + static_cast<std::ptrdiff_t>(i); };
+    std::partial_sort(at(n_sorted), at(end), candidates.end(), likelier);
+    n_sorted = end;
+    while (n_kept < n_sorted && mass < top_p * total) mass += candidates[n_kept++].weight;
+  }
+  candidates.resize(std::max<size_t>(n_kept, 1));
+}
+
+int32_t draw(const std::vector<Candidate>& candidates, double u) {
+  double total = 0;
+  for (const Candidate& c : candidates) total += c.weight;
+  double mass = 0;
+  int32_t last = candidates.front().id;
+  for (const Candidate& c : candidates) {
+    if (c.weight == 0) continue;
+    mass += c.weight;
+    last = c.id;
+    if (mass > u * total) return c.id;
+  }
+  return last;
+}
+
+Status out_of_range(const char* name, float value, const char* expected) {
+  return invalid_argument(std::string(name) + ": expected " + expected + ", found " + std::to_string(value));
+}
+
+}  // namespace
+
+Status check_sampling(const SamplingConfig& config) {
+  const auto finite = [](float value) { return std::isfinite(value); };
+  if (!finite(config.temperature) || config.temperature < 0) {
+    return out_of_range("temperature", config.temperature, "a number not below 0");
+  }
+  if (!(config.top_p > 0 && config.top_p <= 1))
+    return out_of_range("top_p", config.top_p, "above 0 and at most 1");
+  if (!(config.min_p >= 0 && config.min_p <= 1)) return out_of_range("min_p", config.min_p, "from 0 to 1");
+  if (!finite(config.repetition_penalty) || config.repetition_penalty <= 0) {
+    return out_of_range("repetition_penalty", config.repetition_penalty, "above 0");
+  }
+  if (config.top_k < -1) {
+    return invalid_argument("top_k: expected -1 or 0 (all) or a positive integer, found " +
+                            std::to_string(config.top_k));
+  }
+  return {};
+}
+
+double uniform(uint64_t seed, uint64_t step) {
+  // SplitMix64's finalizer (Steele, Lea, Flood 2014), once over the seed and once over seed and step.
+  const auto mix = [](uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  };
+  constexpr uint64_t kGoldenGamma = 0x9e3779b97f4a7c15ULL;
+  const uint64_t bits = mix(mix(seed + kGoldenGamma) + (step + 1) * kGoldenGamma);
+  return static_cast<double>(bits >> 11) * 0x1p-53;
+}
+
+Result<int32_t> sample(std::span<float> logits, const SamplingConfig& config,
+                       std::span<const int32_t> history, uint64_t step, SamplerScratch& scratch) {
+  OCTAVO_CHECK(!logits.empty());
+  if (config.repetition_penalty != 1.0F) {
+    apply_repetition_penalty(logits, config.repetition_penalty, history, scratch.penalized);
+  }
+  OCTAVO_ASSIGN_OR_RETURN(const size_t best, find_largest(logits));
+  if (config.temperature < kGreedyTemperature) return static_cast<int32_t>(best);
+
+  const float largest = logits[best];
+  scratch.candidates.clear();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const double weight = exp_below_zero((static_cast<double>(logits[i]) - largest) / config.temperature);
+    if (weight >= config.min_p || i == best) scratch.candidates.push_back({weight, static_cast<int32_t>(i)});
+  }
+  if (config.top_k > 0) keep_top_k(scratch.candidates, static_cast<size_t>(config.top_k));
+  if (config.top_p < 1) keep_top_p(scratch.candidates, config.top_p);
+  return draw(scratch.candidates, uniform(config.seed, step));
+}
+
+}  // namespace octavo::engine
