@@ -6,45 +6,56 @@
 struct Bf16Operand {  // [k/2][stride][2]
   const uint16_t* values;
   int64_t stride;
-  void load_pair(int64_t k, int64_t column, F32x16& even, F32x16& odd) const {
-    load_bf16_pairs(values + k * stride + 2 * column, even, odd);
+  template <int kParity>
+  F32x16 at(int64_t k, int64_t column) const {  // row k + kParity, k even
+    return load_bf16_of_pairs<kParity>(values + k * stride + 2 * column);
   }
 };
 struct F32Operand {  // [k][stride]
   const float* values;
   int64_t stride;
-  void load_pair(int64_t k, int64_t column, F32x16& even, F32x16& odd) const {
-    even = load(values + k * stride + column);
-    odd = load(values + (k + 1) * stride + column);
+  template <int kParity>
+  F32x16 at(int64_t k, int64_t column) const {
+    return load(values + (k + kParity) * stride + column);
   }
 };
 
-// sums[r] = sum over k < n_k[r] of a[r,k] * b[k, column … column + 15], in the order of gemm_f.h. n_k rises;
-// b is read up to n_k[R-1] rounded up to even, used up to n_k[r].
+// sums[r] = sum over k in [begin, end), k < n_k[r], k even or odd, of a[r,k] * b[k, column … column + 15], from
+// zero in rising k by fused multiply-add. begin is even, n_k rises.
+template <int R, int kParity, class Operand>
+inline void sum_parity(const float* a, int64_t a_stride, const Operand& b, int64_t column, int64_t begin,
+                       int64_t end, const int64_t* n_k, F32x16* sums) {
+  F32x16 s[R];
+  for (int r = 0; r < R; ++r) s[r] = broadcast(0.0F);
+  const int64_t shared_end = end < n_k[0] ? end : n_k[0];
+  int64_t k = begin;
+  for (; k + kParity < shared_end; k += 2) {
+    const F32x16 values = b.template at<kParity>(k, column);
+    for (int r = 0; r < R; ++r) s[r] = fma(broadcast(a[r * a_stride + k + kParity]), values, s[r]);
+  }
+  // The last positions of the causal edge: a row leaves out what it may not see, whatever that holds.
+  for (; k + kParity < end; k += 2) {
+    const F32x16 values = b.template at<kParity>(k, column);
+    for (int r = 0; r < R; ++r) {
+      if (k + kParity < n_k[r]) s[r] = fma(broadcast(a[r * a_stride + k + kParity]), values, s[r]);
+    }
+  }
+  for (int r = 0; r < R; ++r) sums[r] = s[r];
+}
+
+// sums[r] = sum over k < n_k[r] of a[r,k] * b[k, column … column + 15], in the order of gemm_f.h. n_k rises.
+// A function of its own, so that the compiler gives the accumulators all registers (inlined, it spilled a
+// quarter of them at half the speed).
 template <int R, class Operand>
-inline void product(const float* a, int64_t a_stride, const Operand& b, int64_t column, const int64_t* n_k,
-                    F32x16* sums) {
+[[gnu::noinline]] void product(const float* a, int64_t a_stride, const Operand& b, int64_t column,
+                               const int64_t* n_k, F32x16* sums) {
+  const int64_t n = n_k[R - 1];
   for (int r = 0; r < R; ++r) sums[r] = broadcast(0.0F);
-  for (int64_t begin = 0; begin < n_k[R - 1]; begin += 32) {
-    const int64_t end = begin + 32 < n_k[R - 1] ? begin + 32 : n_k[R - 1];
-    const int64_t shared_end = end < n_k[0] ? end : n_k[0];
+  for (int64_t begin = 0; begin < n; begin += 32) {
+    const int64_t end = begin + 32 < n ? begin + 32 : n;
     F32x16 even[R], odd[R];
-    for (int r = 0; r < R; ++r) even[r] = odd[r] = broadcast(0.0F);
-    F32x16 b_even, b_odd;
-    int64_t k = begin;
-    for (; k + 1 < shared_end; k += 2) {
-      b.load_pair(k, column, b_even, b_odd);
-      for (int r = 0; r < R; ++r) even[r] = fma(broadcast(a[r * a_stride + k]), b_even, even[r]);
-      for (int r = 0; r < R; ++r) odd[r] = fma(broadcast(a[r * a_stride + k + 1]), b_odd, odd[r]);
-    }
-    // The last positions of the causal edge: a row leaves out what it may not see, whatever it holds.
-    for (; k < end; k += 2) {
-      b.load_pair(k, column, b_even, b_odd);
-      for (int r = 0; r < R; ++r) {
-        if (k < n_k[r]) even[r] = fma(broadcast(a[r * a_stride + k]), b_even, even[r]);
-        if (k + 1 < n_k[r]) odd[r] = fma(broadcast(a[r * a_stride + k + 1]), b_odd, odd[r]);
-      }
-    }
+    sum_parity<R, 0>(a, a_stride, b, column, begin, end, n_k, even);
+    sum_parity<R, 1>(a, a_stride, b, column, begin, end, n_k, odd);
     for (int r = 0; r < R; ++r) sums[r] = sums[r] + (even[r] + odd[r]);
   }
 }
@@ -77,10 +88,22 @@ inline float exponentials(float* s, int64_t n, bool bf16, float* block_max) {
   return sum_of_lanes(sum);
 }
 
+// Asks for the block after this one while this one is worked on: one row of queries gives the hardware's
+// prefetcher too little to follow (decoding from memory: 7 GB/s a core without, 24 with).
+struct Prefetch {
+  const char* next = nullptr;
+  const char* end = nullptr;
+  int64_t step_bytes = 0;
+  void advance() {
+    const char* stop = end - next > step_bytes ? next + step_bytes : end;
+    for (; next < stop; next += 64) __builtin_prefetch(next, 0, 2);
+  }
+};
+
 // Rows row … row + R - 1 against one block; n_tokens[r] of its tokens are visible to the r-th, rising.
 template <int R, class Operand>
 inline void attend_rows(const TileRows& tile, int64_t row, const Operand& keys, const Operand& values,
-                        const int64_t* n_tokens) {
+                        const int64_t* n_tokens, Prefetch& prefetch) {
   const float* q = tile.q + row * tile.head_dim;
   float* o = tile.o + row * tile.v_width;
   float* running_max = tile.running_max + row;
@@ -90,6 +113,7 @@ inline void attend_rows(const TileRows& tile, int64_t row, const Operand& keys, 
   int64_t n_dims[R];
   for (int r = 0; r < R; ++r) n_dims[r] = tile.head_dim;
   for (int64_t t = 0; t < n_tokens[R - 1]; t += 16) {
+    prefetch.advance();
     product<R>(q, tile.head_dim, keys, t, n_dims, sums);
     for (int r = 0; r < R; ++r) store(p + r * kKvBlockTokens + t, sums[r] * broadcast(tile.scale));
   }
@@ -111,6 +135,7 @@ inline void attend_rows(const TileRows& tile, int64_t row, const Operand& keys, 
   }
 
   for (int64_t d = 0; d < tile.v_width; d += 16) {
+    prefetch.advance();
     product<R>(p, kKvBlockTokens, values, d, n_tokens, sums);
     for (int r = 0; r < R; ++r) {
       float* to = o + r * tile.v_width + d;
@@ -122,17 +147,17 @@ inline void attend_rows(const TileRows& tile, int64_t row, const Operand& keys, 
 // The tile's rows from `row` on, R at a time while there are that many.
 template <int R, class Operand>
 inline void attend_block(const TileRows& tile, int64_t row, const Operand& keys, const Operand& values,
-                         int64_t first_row_tokens, int64_t n_group) {
+                         int64_t first_row_tokens, int64_t n_group, Prefetch& prefetch) {
   for (; row + R <= tile.n_rows; row += R) {
     int64_t n_tokens[R];
     for (int r = 0; r < R; ++r) {
       const int64_t visible = first_row_tokens + (row + r) / n_group;
       n_tokens[r] = visible < kKvBlockTokens ? visible : kKvBlockTokens;
     }
-    attend_rows<R>(tile, row, keys, values, n_tokens);
+    attend_rows<R>(tile, row, keys, values, n_tokens, prefetch);
   }
   if constexpr (R > 1) {
-    if (row < tile.n_rows) attend_block<R - 1>(tile, row, keys, values, first_row_tokens, n_group);
+    if (row < tile.n_rows) attend_block<R - 1>(tile, row, keys, values, first_row_tokens, n_group, prefetch);
   }
 }
 
@@ -169,8 +194,14 @@ inline void attend_all(const AttentionTile& work) {
   for (int64_t b = 0; b * kKvBlockTokens <= work.position_begin; ++b) {
     const Operand keys = {layout.keys<Value>(work.blocks[b], work.kv_head), kKvBlockTokens};
     const Operand values = {layout.values<Value>(work.blocks[b], work.kv_head), tile.v_width};
+    Prefetch prefetch;
+    if ((b + 1) * kKvBlockTokens <= work.position_begin) {
+      prefetch.next = layout.keys<char>(work.blocks[b + 1], work.kv_head);
+      prefetch.end = prefetch.next + layout.head_bytes;
+      prefetch.step_bytes = layout.head_bytes / (kKvBlockTokens / 16 + tile.v_width / 16);
+    }
     attend_block<kRowsPerPass>(tile, 0, keys, values, work.position_begin - b * kKvBlockTokens + 1,
-                               work.n_group);
+                               work.n_group, prefetch);
   }
   for (int64_t row = 0; row < tile.n_rows; ++row) {
     float* out = work.out + row / work.n_group * work.out_stride + row % work.n_group * tile.head_dim;

@@ -1,8 +1,8 @@
 // Sixteen floats in two 256-bit registers: vec/ref.inl's functions, lane for lane. Included as that file says,
 // with "kernels/x86_intrinsics.h".
 
-// 3 rows x 2 sums (even and odd) x 2 registers leave 4 of the 16 for the B operand and the broadcast.
-inline constexpr int kRowsPerPass = 3;
+// 4 rows x 2 registers of sums are the 8 chains that two multiply-adds a cycle need; 5 and 6 were no faster.
+inline constexpr int kRowsPerPass = 4;
 
 struct F32x16 {
   __m256 low, high;
@@ -141,13 +141,16 @@ inline void store_bf16_first(uint16_t* to, F32x16 x, int64_t n) {
   _mm256_store_si256(reinterpret_cast<__m256i*>(all), halves);
   std::memcpy(to, all, static_cast<size_t>(n) * sizeof(uint16_t));
 }
-inline void load_bf16_pairs(const uint16_t* x, F32x16& first, F32x16& second) {
-  const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
-  const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 16));
-  const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000U));
-  first = {_mm256_castsi256_ps(_mm256_slli_epi32(low, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(high, 16))};
-  second = {_mm256_castsi256_ps(_mm256_and_si256(low, upper)),
-            _mm256_castsi256_ps(_mm256_and_si256(high, upper))};
+template <int kWhich>
+inline __m256 load_bf16_of_pairs_8(const uint16_t* x) {
+  const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+  return _mm256_castsi256_ps(
+      kWhich == 0 ? _mm256_slli_epi32(pairs, 16)
+                  : _mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000U))));
+}
+template <int kWhich>
+inline F32x16 load_bf16_of_pairs(const uint16_t* x) {
+  return {load_bf16_of_pairs_8<kWhich>(x), load_bf16_of_pairs_8<kWhich>(x + 16)};
 }
 inline void store_s8_first(int8_t* to, F32x16 x, int64_t n) {
   const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x.low), _mm256_cvtps_epi32(x.high));

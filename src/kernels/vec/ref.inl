@@ -2,9 +2,9 @@
 // the formulas written on top (exp.inl, elementwise/rows.inl, attention/tile.inl). Included inside an anonymous
 // namespace, in an ISA's target region, after <bit>, <cmath>, <cstdint>, <cstring>, "tensor/dtype.h".
 
-// Rows that share one pass over a B operand (attention/tile.inl). No row's bits depend on it; unlike in
-// avx2.inl it is even, so that the comparison of the two shows that.
-inline constexpr int kRowsPerPass = 4;
+// Rows that share one pass over a B operand (attention/tile.inl). No row's bits depend on it; it
+// differs from avx2.inl's, so that comparing the two shows that.
+inline constexpr int kRowsPerPass = 3;
 
 struct F32x16 {
   float lane[16];
@@ -121,10 +121,10 @@ inline F32x16 round_to_bf16(const F32x16& x) {
 inline void store_bf16_first(uint16_t* to, const F32x16& x, int64_t n) {
   for (int i = 0; i < 16 && i < n; ++i) to[i] = tensor::bf16_from_f32(x.lane[i]);
 }
-// Sixteen pairs of bf16: the first and the second of each.
-inline void load_bf16_pairs(const uint16_t* x, F32x16& first, F32x16& second) {
-  first = each_lane([&](int i) { return tensor::f32_from_bf16(x[2 * i]); });
-  second = each_lane([&](int i) { return tensor::f32_from_bf16(x[2 * i + 1]); });
+// Of sixteen pairs of bf16 the first ones (kWhich = 0) or the second ones (1).
+template <int kWhich>
+inline F32x16 load_bf16_of_pairs(const uint16_t* x) {
+  return each_lane([&](int i) { return tensor::f32_from_bf16(x[2 * i + kWhich]); });
 }
 // Rounded half to even; every |x| < 127.5.
 inline void store_s8_first(int8_t* to, const F32x16& x, int64_t n) {
