@@ -1,0 +1,26 @@
+#pragma once
+// What calibration keeps of the activations that a linear reads: the largest magnitude of each channel. Pure.
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace octavo::quant {
+
+class ChannelObserver {
+ public:
+  explicit ChannelObserver(int64_t n_channels);
+
+  // x[m, n_channels], contiguous. The result does not depend on the order of the rows.
+  void observe(const float* x, int64_t m);
+
+  int64_t n_rows() const { return n_rows_; }
+  std::vector<float> absmax() const;  // [n_channels]
+  // The first channel in which a NaN or an infinity was seen.
+  std::optional<int64_t> non_finite_channel() const;
+
+ private:
+  std::vector<uint32_t> magnitude_;  // bits of |x|: ordered like the numbers, with infinity and NaN on top
+  int64_t n_rows_ = 0;
+};
+
+}  // namespace octavo::quant

@@ -1,0 +1,106 @@
+// Patterns against module names: each linear is claimed by at most one rule of `layers`, or by `ignore`; two
+// claims are a mistake that only the recipe's author can settle, so both are named. Called by preflight.cc.
+#include "quant/policy.h"
+
+#include <optional>
+
+#include "base/regex.h"
+#include "base/text_format.h"
+#include "model/arch/arch_spec.h"
+
+namespace octavo::quant {
+namespace {
+
+using base::quoted;
+
+// One line of the recipe, ready to be asked about a module.
+struct Claim {
+  std::string text;                  // as the recipe spells it, for messages
+  std::optional<base::Regex> regex;  // otherwise the exact name
+  LinearPolicy policy;
+  bool is_ignore = false;
+  bool matched = false;
+
+  Result<bool> matches(const std::string& module) const {
+    if (!regex) return module == text;
+    return regex->matches_start(module);
+  }
+};
+
+Result<std::vector<Claim>> compile_claims(const Recipe& recipe) {
+  std::vector<Claim> claims;
+  for (const std::string& entry : recipe.ignore) {
+    Claim claim{.text = entry, .regex = {}, .policy = {.scheme = Scheme::kFloat}, .is_ignore = true};
+    if (entry.starts_with("re:")) {
+      OCTAVO_ASSIGN_OR_RETURN(claim.regex, base::Regex::compile(std::string_view(entry).substr(3)));
+    }
+    claims.push_back(std::move(claim));
+  }
+  for (const LayerRule& rule : recipe.layers) {
+    Claim claim{.text = rule.pattern, .regex = {}, .policy = rule.policy};
+    OCTAVO_ASSIGN_OR_RETURN(claim.regex, base::Regex::compile(rule.pattern));
+    claims.push_back(std::move(claim));
+  }
+  return claims;
+}
+
+std::string described(const Claim& claim) {
+  return (claim.is_ignore ? "ignore entry " : "layers pattern ") + quoted(claim.text);
+}
+
+// The policy of a module that no claim names is the recipe's default: W8A8, smoothed.
+Result<LinearPolicy> policy_of(const std::string& module, std::vector<Claim>& claims) {
+  const Claim* owner = nullptr;
+  for (Claim& claim : claims) {
+    auto matches = claim.matches(module);
+    if (!matches.ok()) return matches.status().with_context("recipe, " + described(claim));
+    if (!*matches) continue;
+    claim.matched = true;
+    if (owner != nullptr && !(owner->is_ignore && claim.is_ignore)) {
+      return invalid_argument("recipe: " + described(*owner) + " and " + described(claim) + " both match " +
+                              quoted(module) + "; make one of them narrower");
+    }
+    owner = &claim;
+  }
+  return owner == nullptr ? LinearPolicy{} : owner->policy;
+}
+
+}  // namespace
+
+Result<ModelPolicy> resolve_policy(const Recipe& recipe, const model::ModelConfig& config) {
+  OCTAVO_ASSIGN_OR_RETURN(std::vector<Claim> claims, compile_claims(recipe));
+  ModelPolicy policy;
+  std::vector<std::string> modules;
+  policy.layers.resize(static_cast<size_t>(config.n_layers));
+  for (int64_t layer = 0; layer < config.n_layers; ++layer) {
+    for (int slot = 0; slot < model::kNLinearSlots; ++slot) {
+      modules.push_back(model::linear_name(*config.arch, layer, static_cast<model::LinearSlot>(slot)));
+      OCTAVO_ASSIGN_OR_RETURN(const LinearPolicy found, policy_of(modules.back(), claims));
+      policy.layers[static_cast<size_t>(layer)][static_cast<size_t>(slot)] = found;
+      if (found.scheme == Scheme::kFloat) {
+        policy.float_linear.push_back(modules.back());
+      } else {
+        ++policy.n_quantized;
+      }
+    }
+  }
+  modules.emplace_back(config.arch->lm_head);
+  OCTAVO_ASSIGN_OR_RETURN(const LinearPolicy head, policy_of(modules.back(), claims));
+  if (head.scheme != Scheme::kFloat) {
+    return unsupported("recipe: " + quoted(modules.back()) +
+                       " would become int8, which is not supported; name it in `ignore`");
+  }
+  policy.float_linear.push_back(modules.back());
+  if (policy.n_quantized == 0) {
+    return invalid_argument("recipe: every linear stays float, so there is nothing to quantize");
+  }
+  for (const Claim& claim : claims) {
+    if (claim.matched) continue;
+    const std::string near = claim.is_ignore && !claim.regex ? base::nearest(claim.text, modules) : "";
+    policy.warnings.push_back("recipe: " + described(claim) + " matches no module of this model" +
+                              (near.empty() ? "" : "; did you mean " + quoted(near) + "?"));
+  }
+  return policy;
+}
+
+}  // namespace octavo::quant

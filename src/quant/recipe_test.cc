@@ -1,0 +1,134 @@
+#include "quant/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "base/yaml.h"
+
+namespace octavo::quant {
+namespace {
+
+Result<Recipe> parse(std::string_view yaml) {
+  auto tree = base::parse_yaml(yaml);
+  EXPECT_TRUE(tree.ok()) << tree.status().message();
+  return tree.ok() ? parse_recipe(*tree, "r.yaml") : tree.status();
+}
+
+std::string refusal(std::string_view yaml) {
+  const auto recipe = parse(yaml);
+  EXPECT_FALSE(recipe.ok()) << yaml;
+  return recipe.ok() ? "" : recipe.status().message();
+}
+
+void expect_has(const std::string& text, std::string_view part) {
+  EXPECT_NE(text.find(part), std::string::npos) << text << "\nlacks: " << part;
+}
+
+TEST(Recipe, Presets) {
+  EXPECT_EQ(preset_names(), (std::vector<std::string>{"w8a8", "rtn-w8a8"}));
+  const auto w8a8 = load_recipe("w8a8");
+  ASSERT_TRUE(w8a8.ok());
+  EXPECT_TRUE(w8a8->needs_calibration());
+  EXPECT_EQ(w8a8->ignore, (std::vector<std::string>{"lm_head"}));
+  EXPECT_GE(w8a8->strengths.size(), 2U);
+  const auto rtn = load_recipe("rtn-w8a8");
+  ASSERT_TRUE(rtn.ok());
+  EXPECT_FALSE(rtn->needs_calibration());
+}
+
+TEST(Recipe, MisspeltPresetGetsTheNearest) {
+  const auto recipe = load_recipe("w8a9");
+  ASSERT_FALSE(recipe.ok());
+  EXPECT_EQ(recipe.status().code(), StatusCode::kNotFound);
+  expect_has(recipe.status().message(), "did you mean 'w8a8'?");
+}
+
+TEST(Recipe, AnEmptyMappingIsTheDefaultPreset) {
+  const auto recipe = parse("name: mine");
+  ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+  const auto preset = load_recipe("w8a8");
+  EXPECT_EQ(recipe->smooth, preset->smooth);
+  EXPECT_EQ(recipe->strengths, preset->strengths);
+  EXPECT_EQ(recipe->ignore, preset->ignore);
+}
+
+TEST(Recipe, EveryKeyIsRead) {
+  const auto recipe = parse(R"(
+name: careful
+weights: {bits: 8, type: int, strategy: channel, symmetric: true}
+activations: {bits: 8, dynamic: true, strategy: token}
+smooth: {norm_qkv: true, norm_mlp: false, v_o: true, up_down: false, strengths: [0.5, 0.75]}
+ignore: [lm_head, "re:.*down_proj"]
+layers:
+  'model\.layers\.0\.self_attn\..*': float
+  'model\.layers\.1\.mlp\..*': {scheme: w8a8, smooth: false}
+)");
+  ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+  EXPECT_EQ(recipe->name, "careful");
+  EXPECT_TRUE(recipe->smooths(SmoothGroup::kNormQkv));
+  EXPECT_FALSE(recipe->smooths(SmoothGroup::kNormMlp));
+  EXPECT_TRUE(recipe->smooths(SmoothGroup::kVO));
+  EXPECT_FALSE(recipe->smooths(SmoothGroup::kUpDown));
+  EXPECT_EQ(recipe->strengths, (std::vector<double>{0.5, 0.75}));
+  EXPECT_EQ(recipe->ignore.size(), 2U);
+  ASSERT_EQ(recipe->layers.size(), 2U);
+  EXPECT_EQ(recipe->layers[0].policy.scheme, Scheme::kFloat);
+  EXPECT_EQ(recipe->layers[1].policy.scheme, Scheme::kW8A8);
+  EXPECT_FALSE(recipe->layers[1].policy.smooth);
+}
+
+TEST(Recipe, ItsJsonReadsBackAsItself) {
+  const auto recipe = parse(R"(
+smooth: {v_o: false, strengths: [0.5]}
+layers: {'a.*': float, 'b.*': {smooth: false}}
+)");
+  ASSERT_TRUE(recipe.ok());
+  const auto again = parse_recipe(recipe->to_json(), "again");
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->to_json(), recipe->to_json());
+  EXPECT_FALSE(again->smooths(SmoothGroup::kVO));
+  EXPECT_EQ(again->layers.size(), 2U);
+}
+
+TEST(Recipe, UnknownKeysAreNamedWithTheNearest) {
+  expect_has(refusal("smoth: true"), "did you mean 'smooth'?");
+  expect_has(refusal("smooth: {norm_qvk: true}"), "did you mean 'norm_qkv'?");
+  expect_has(refusal("weights: {bit: 8}"), "did you mean 'bits'?");
+  expect_has(refusal("activations: {dinamic: true}"), "did you mean 'dynamic'?");
+  expect_has(refusal("layers: {x: {smoth: false}}"), "did you mean 'smooth'?");
+  expect_has(refusal("layers: {x: flaot}"), "did you mean 'float'?");
+  expect_has(refusal("zzz: 1"), "known keys: name, weights");
+}
+
+TEST(Recipe, ValuesThatCannotBeCarriedOutAreNamed) {
+  expect_has(refusal("weights: {bits: 4}"), "weights.bits: found '4'; only 8");
+  expect_has(refusal("weights: {strategy: group}"), "weights.strategy");
+  expect_has(refusal("activations: {dynamic: false}"), "activations.dynamic");
+  expect_has(refusal("activations: {strategy: tensor}"), "activations.strategy");
+  EXPECT_EQ(parse("weights: {bits: 4}").status().code(), StatusCode::kUnsupported);
+}
+
+TEST(Recipe, WrongShapesAreNamed) {
+  expect_has(refusal("[1, 2]"), "expected a mapping");
+  expect_has(refusal("smooth: 3"), "smooth");
+  expect_has(refusal("smooth: {v_o: maybe}"), "smooth.v_o");
+  expect_has(refusal("smooth: {strengths: 0.5}"), "smooth.strengths");
+  expect_has(refusal("smooth: {strengths: []}"), "smooth.strengths");
+  expect_has(refusal("smooth: {strengths: [1.5]}"), "from 0 to 1");
+  expect_has(refusal("ignore: lm_head"), "ignore");
+  expect_has(refusal("ignore: [1]"), "ignore");
+  expect_has(refusal("layers: [a]"), "layers");
+  expect_has(refusal("layers: {x: 1}"), "layers");
+}
+
+TEST(Recipe, FilesAreReadByTheirName) {
+  const std::string path = testing::TempDir() + "/recipe_test.yaml";
+  ASSERT_TRUE(base::write_file_atomic(path, "name: from-file\nsmooth: false\n").ok());
+  const auto recipe = load_recipe(path);
+  ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+  EXPECT_EQ(recipe->name, "from-file");
+  EXPECT_FALSE(recipe->needs_calibration());
+}
+
+}  // namespace
+}  // namespace octavo::quant

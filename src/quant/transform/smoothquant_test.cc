@@ -1,0 +1,96 @@
+#include "quant/transform/smoothquant.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace octavo::quant {
+namespace {
+
+using tensor::DType;
+using Floats = std::vector<float>;
+
+TEST(SmoothingFactors, FollowTheFormulaUpToOnePowerOfTwo) {
+  const Floats x = {8.0F, 1.0F, 0.5F}, w = {0.25F, 0.5F, 2.0F};
+  for (const double strength : {0.3, 0.5, 0.8, 1.0}) {
+    const Floats s = smoothing_factors(x, w, strength, false);
+    for (size_t j = 1; j < s.size(); ++j) {
+      const auto formula = [&](size_t i) { return std::pow(x[i], strength) / std::pow(w[i], 1 - strength); };
+      EXPECT_NEAR(s[j] / s[0] / (formula(j) / formula(0)), 1.0, 0x1p-7) << strength;  // bf16 twice
+    }
+  }
+}
+
+TEST(SmoothingFactors, DeadChannelsKeepOne) {
+  const Floats s = smoothing_factors(Floats{0.0F, 4.0F, 4.0F}, Floats{1.0F, 0.0F, 0.01F}, 0.5, false);
+  EXPECT_EQ(s[0], 1.0F);
+  EXPECT_EQ(s[1], 1.0F);
+  for (const float factor : smoothing_factors(Floats(4, 0.0F), Floats(4, 0.0F), 0.5, false)) {
+    EXPECT_EQ(factor, 1.0F);
+  }
+}
+
+TEST(SmoothingFactors, ExtremeRangesStayNormalNumbers) {
+  const float tiny = std::numeric_limits<float>::min(), huge = std::numeric_limits<float>::max();
+  for (const bool power_of_two : {false, true}) {
+    for (const float s : smoothing_factors(Floats{tiny, huge, 1e-45F, huge, tiny},
+                                           Floats{huge, tiny, huge, huge, 1e-45F}, 0.5, power_of_two)) {
+      EXPECT_TRUE(std::isnormal(s) && s > 0) << s;
+    }
+  }
+}
+
+// A channel made 2^k louder by whoever feeds it, with the weights divided by 2^k, gets a factor 2^k larger:
+// smoothing undoes exactly what the outlier was made of, whatever the strength.
+TEST(SmoothingFactors, UndoAnOutlierMadeByAPowerOfTwo) {
+  const Floats x = {1.5F, 0.75F, 2.25F, 1.0F}, w = {0.3F, 0.2F, 0.1F, 0.4F};
+  Floats loud = x, quiet = w;
+  loud[2] *= 64.0F;
+  quiet[2] /= 64.0F;
+  for (const double strength : {0.3, 0.55, 0.9}) {
+    const Floats plain = smoothing_factors(x, w, strength, false);
+    const Floats outlier = smoothing_factors(loud, quiet, strength, false);
+    EXPECT_EQ(outlier[2] / outlier[0], 64.0F * plain[2] / plain[0]) << strength;
+  }
+}
+
+TEST(SmoothingFactors, PowersOfTwoOnRequest) {
+  for (const float s : smoothing_factors(Floats{3.0F, 100.0F, 0.01F}, Floats{1.0F, 0.3F, 2.0F}, 0.7, true)) {
+    int exponent = 0;
+    EXPECT_EQ(std::frexp(s, &exponent), 0.5F) << s;
+  }
+}
+
+TEST(FoldIntoNorm, ConsumersTakeWhatRoundingLeft) {
+  const Floats norm = {1.0F, 0.3359375F, -2.0F}, factors = {3.0F, 0.7F, 1.9F};
+  const NormFold fold = fold_into_norm(norm, factors, DType::kBF16);
+  for (size_t j = 0; j < norm.size(); ++j) {
+    EXPECT_EQ(fold.norm[j], tensor::round_to_bf16(norm[j] / factors[j]));
+    // One fp32 rounding, where multiplying by s itself would leave a bf16 rounding of up to 2^-9.
+    EXPECT_NEAR(fold.norm[j] * fold.column_factor[j] / norm[j], 1.0F, 0x1p-23F);
+  }
+}
+
+TEST(FoldIntoNorm, WhatCannotBeFoldedStays) {
+  const Floats norm = {0.0F, 1e-30F, 3e4F, 1e-4F};
+  const Floats factors = {2.0F, 0x1p100F, 0x1p-100F, 4.0F};
+  const NormFold fold = fold_into_norm(norm, factors, DType::kBF16);
+  EXPECT_EQ(fold.norm[0], 0.0F);
+  EXPECT_EQ(fold.norm[1], 1e-30F);
+  EXPECT_EQ(fold.column_factor[0], 1.0F);
+  EXPECT_EQ(fold.column_factor[1], 1.0F);
+  const NormFold half = fold_into_norm(norm, factors, DType::kF16);
+  EXPECT_EQ(half.norm[2], 3e4F);   // would pass 65504
+  EXPECT_EQ(half.norm[3], 1e-4F);  // would become a subnormal of F16 and lose bits
+}
+
+TEST(HeadGroupsTest, QueryHeadsShareTheirKvHead) {
+  const HeadGroups heads{.n_heads = 6, .n_kv_heads = 2, .head_dim = 2};
+  const Floats per_column = {1, 9, 5, 2, 3, 3, 7, 0, 0, 8, 6, 6};
+  EXPECT_EQ(max_over_query_heads(per_column, heads), (Floats{5, 9, 7, 8}));
+  EXPECT_EQ(repeat_for_query_heads(Floats{1, 2, 3, 4}, heads), (Floats{1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4}));
+}
+
+}  // namespace
+}  // namespace octavo::quant
