@@ -10,6 +10,7 @@ using kernels::GemmFWeights;
 using kernels::GemmS8Weights;
 
 Linear::Linear(LinearWeight weight, kernels::Isa isa) {
+  if (weight.n == 0) return;  // a layer of which only the other block runs
   if (weight.dtype == tensor::DType::kI8) {
     OCTAVO_CHECK(weight.scale.size() == static_cast<size_t>(weight.n));
     packed_ = kernels::pack_gemm_s8(kernels::select_gemm_s8(isa), weight.data.as<int8_t>(), weight.scale,

@@ -23,7 +23,7 @@ struct Rows {
 class Linear {
  public:
   Linear() = default;
-  // Packs for `isa`; the plain matrix is freed.
+  // Packs for `isa`; the plain matrix is freed. An empty weight (n == 0) stays empty.
   Linear(LinearWeight weight, kernels::Isa isa);
 
   int64_t n() const;
