@@ -189,11 +189,15 @@ Result<std::optional<RegexMatch>> Regex::find(std::string_view subject, size_t o
   return find(subject, offset, budget);
 }
 
-Result<bool> Regex::matches_start(std::string_view subject) const {
+Result<bool> Regex::matches_start(std::string_view subject, RegexBudget& budget) const {
   if (!is_valid_utf8(subject)) return false;
-  RegexBudget budget;
   OCTAVO_ASSIGN_OR_RETURN(const auto match, code_->match_here(subject, 0, budget));
   return match.has_value();
+}
+
+Result<bool> Regex::matches_start(std::string_view subject) const {
+  RegexBudget budget;
+  return matches_start(subject, budget);
 }
 
 }  // namespace octavo::base

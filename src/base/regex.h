@@ -45,6 +45,7 @@ class Regex {
   Result<std::optional<RegexMatch>> find(std::string_view subject, size_t offset = 0) const;
   // Whether a match begins exactly where `subject` begins (Python's re.match). Any bytes; invalid UTF-8 does
   // not match.
+  Result<bool> matches_start(std::string_view subject, RegexBudget& budget) const;
   Result<bool> matches_start(std::string_view subject) const;
 
  private:

@@ -14,6 +14,9 @@ namespace {
 using base::Json;
 using base::quoted;
 
+constexpr uint64_t kMaxSteps =
+    1'000'000;  // of all patterns on one module: 50 ms; real configs take some hundred
+
 // The module's name without the prefixes that wrappers add or drop.
 std::string_view core_name(std::string_view module) {
   for (bool stripped = true; stripped;) {
@@ -56,7 +59,7 @@ Result<QuantManifest> QuantManifest::parse(const Json& config, const std::string
 }
 
 Result<bool> QuantManifest::matches(const Target& target, Match how, std::string_view module,
-                                    std::string_view class_name) {
+                                    std::string_view class_name, base::RegexBudget& budget) {
   switch (how) {
     case Match::kName:
       return !target.pattern && core_name(target.text) == core_name(module);
@@ -68,7 +71,7 @@ Result<bool> QuantManifest::matches(const Target& target, Match how, std::string
   if (!target.pattern) return false;
   const std::string_view core = core_name(module);
   for (const std::string& name : {std::string(module), std::string(core), "model." + std::string(core)}) {
-    OCTAVO_ASSIGN_OR_RETURN(const bool matched, target.pattern->matches_start(name));
+    OCTAVO_ASSIGN_OR_RETURN(const bool matched, target.pattern->matches_start(name, budget));
     if (matched) return true;
   }
   return false;
@@ -76,17 +79,18 @@ Result<bool> QuantManifest::matches(const Target& target, Match how, std::string
 
 Result<std::optional<LinearQuant>> QuantManifest::find(std::string_view module,
                                                        std::string_view class_name) const {
+  base::RegexBudget budget{.steps = kMaxSteps};
   constexpr std::array kOrder = {Match::kName, Match::kPattern, Match::kClass};
   for (const Match how : kOrder) {
     for (const Target& target : ignore_) {
-      OCTAVO_ASSIGN_OR_RETURN(const bool ignored, matches(target, how, module, class_name));
+      OCTAVO_ASSIGN_OR_RETURN(const bool ignored, matches(target, how, module, class_name, budget));
       if (ignored) return std::optional<LinearQuant>();
     }
   }
   for (const Match how : kOrder) {
     for (const Group& group : groups_) {
       for (const Target& target : group.targets) {
-        OCTAVO_ASSIGN_OR_RETURN(const bool matched, matches(target, how, module, class_name));
+        OCTAVO_ASSIGN_OR_RETURN(const bool matched, matches(target, how, module, class_name, budget));
         if (matched) return group.quant;
       }
     }

@@ -71,7 +71,7 @@ class QuantManifest {
   Status parse_group(const std::string& name, const base::Json& group, const std::string& format);
   static Result<std::vector<Target>> parse_targets(const base::Json* list, std::string_view key);
   static Result<bool> matches(const Target& target, Match how, std::string_view module,
-                              std::string_view class_name);
+                              std::string_view class_name, base::RegexBudget& budget);
 
   std::vector<Group> groups_;
   std::vector<Target> ignore_;
