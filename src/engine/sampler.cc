@@ -9,7 +9,9 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
 
@@ -50,25 +52,29 @@ Result<size_t> find_largest(std::span<const float> logits) {
 // 2), * 2^n.
 double exp_below_zero(double x) {
   if (!(x > -700)) return 0;  // 1e-304 of the likeliest token is never drawn
-  constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
-  const double n = std::floor(x * 0x1.71547652b82fep+0 + 0.5);
+  constexpr double kInverseLn2 = 0x1.71547652b82fep+0, kLn2High = 0x1.62e42feep-1,
+                   kLn2Low = 0x1.a39ef35793c76p-33;
+  constexpr double kInverseFactorials[] = {
+      1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+      1.0 / 720,        1.0 / 120,       1.0 / 24,       1.0 / 6,       1.0 / 2,      1.0,         1.0};
+  const double n = std::floor(x * kInverseLn2 + 0.5);
   const double r = (x - n * kLn2High) - n * kLn2Low;
-  double sum = 1;
-  for (int k = 13; k > 0; --k) sum = 1 + sum * r / k;
-  return std::ldexp(sum, static_cast<int>(n));
+  double sum = 0;
+  for (const double coefficient : kInverseFactorials) sum = sum * r + coefficient;
+  constexpr int64_t kBias = 1023;
+  return sum * std::bit_cast<double>((kBias + static_cast<int64_t>(n)) << 52);
 }
 
 bool likelier(const Candidate& a, const Candidate& b) {
   return a.weight > b.weight || (a.weight == b.weight && a.id < b.id);
 }
 
-void keep_top_k(std::vector<Candidate>& candidates, size_t k) {
-  if (k >= candidates.size()) return;
-  const auto kth = candidates.begin() + static_cast<std::ptrdiff_t>(k - 1);
-  std::nth_element(candidates.begin(), kth, candidates.end(), likelier);
-  const double threshold = kth->weight;
-  std::erase_if(candidates, [&](const Candidate& c) { return c.weight < threshold; });
-  std::sort(candidates.begin(), candidates.end(), likelier);
+// The k-th largest logit.
+float find_kth_largest(std::span<const float> logits, size_t k, std::vector<float>& sorted) {
+  sorted.assign(logits.begin(), logits.end());
+  const auto kth = sorted.begin() + static_cast<std::ptrdiff_t>(k - 1);
+  std::nth_element(sorted.begin(), kth, sorted.end(), std::greater<>());
+  return *kth;
 }
 
 void keep_top_p(std::vector<Candidate>& candidates, double top_p) {
@@ -81,7 +87,8 @@ void keep_top_p(std::vector<Candidate>& candidates, double top_p) {
   for (size_t n_sorted = 0; n_kept == n_sorted && n_sorted < candidates.size();) {
     const size_t end = std::min(candidates.size(), std::max(kFirstSorted, n_sorted * 8));
     const auto at = [&](size_t i) { return candidates.begin() + static_cast<std::ptrdiff_t>(i); };
-    std::partial_sort(at(n_sorted), at(end), candidates.end(), likelier);
+    std::nth_element(at(n_sorted), at(end - 1), candidates.end(), likelier);
+    std::sort(at(n_sorted), at(end), likelier);
     n_sorted = end;
     while (n_kept < n_sorted && mass < top_p * total) mass += candidates[n_kept++].weight;
   }
@@ -147,13 +154,17 @@ Result<int32_t> sample(std::span<float> logits, const SamplingConfig& config,
   OCTAVO_ASSIGN_OR_RETURN(const size_t best, find_largest(logits));
   if (config.temperature < kGreedyTemperature) return static_cast<int32_t>(best);
 
-  const float largest = logits[best];
+  // min_p and top_k both cut by rank, so either may come first; top_k spares the exponentials.
+  const auto k = static_cast<size_t>(std::max(config.top_k, 0));
+  const float threshold = k > 0 && k < logits.size() ? find_kth_largest(logits, k, scratch.sorted)
+                                                     : -std::numeric_limits<float>::infinity();
+  const double largest = logits[best];
   scratch.candidates.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
-    const double weight = exp_below_zero((static_cast<double>(logits[i]) - largest) / config.temperature);
+    if (logits[i] < threshold) continue;
+    const double weight = exp_below_zero((logits[i] - largest) / config.temperature);
     if (weight >= config.min_p || i == best) scratch.candidates.push_back({weight, static_cast<int32_t>(i)});
   }
-  if (config.top_k > 0) keep_top_k(scratch.candidates, static_cast<size_t>(config.top_k));
   if (config.top_p < 1) keep_top_p(scratch.candidates, config.top_p);
   return draw(scratch.candidates, uniform(config.seed, step));
 }

@@ -36,6 +36,7 @@ struct Candidate {
 // Memory that calls reuse; holds nothing between them.
 struct SamplerScratch {
   std::vector<Candidate> candidates;
+  std::vector<float> sorted;
   std::vector<bool> penalized;
 };
 

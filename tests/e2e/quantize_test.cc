@@ -1,0 +1,103 @@
+// octavo quantize, and what comes out of it run and inspected.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "program.h"
+
+namespace octavo::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using base::Json;
+
+Outcome quantize(const std::string& target, std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"quantize", demo_model(), "-o", target, "--recipe", "rtn-w8a8"});
+  return run_octavo(more);
+}
+
+TEST(Quantize, RoundToNearestThenGenerateEvaluateAndInspect) {
+  const TemporaryFolder folder;
+  const std::string target = folder / "w8a8";
+  const Outcome quantized = quantize(target, {"--json"});
+  ASSERT_EQ(quantized.exit_code, 0) << quantized.err;
+  const Json report = json_of(quantized.out);
+  EXPECT_EQ(*report.find("schema_version"), Json(1));
+  EXPECT_LT(report.find("target_bytes")->as_int(), report.find("source_bytes")->as_int());
+
+  const Outcome inspected = run_octavo({"inspect", target, "--json"});
+  EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
+  EXPECT_EQ(*json_of(inspected.out).find("runnable"), Json(true));
+
+  const Outcome text =
+      run_octavo({"generate", target, "--prompt", "The old man", "--greedy", "--max-tokens", "12", "--json"});
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_NE(*json_of(text.out).find("model")->find("quantization"), Json("none"));
+
+  write_text(folder / "text.txt",
+             "The old gentleman walked slowly down the street, and said nothing until the evening.");
+  const Outcome compared =
+      run_octavo({"eval", target, "--text", folder / "text.txt", "--against", demo_model(), "--json"});
+  ASSERT_EQ(compared.exit_code, 0) << compared.err;
+  const Json distance = json_of(compared.out);
+  const Json* against = distance.find("against");
+  ASSERT_NE(against, nullptr);
+  EXPECT_GT(against->find("kl")->find("mean")->as_double(), 0);
+  EXPECT_LT(against->find("kl")->find("mean")->as_double(), 0.1);
+  EXPECT_GT(against->find("top1_agreement")->as_double(), 0.7);
+}
+
+TEST(Quantize, ADryRunPlansAndWritesNothing) {
+  const TemporaryFolder folder;
+  const Outcome outcome = quantize(folder / "w8a8", {"--dry-run"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_FALSE(outcome.out.empty());
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Quantize, AnExistingTargetIsKeptUnlessAskedFor) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "w8a8");
+  write_text(folder / "w8a8/precious.txt", "mine");
+  const Outcome refused = quantize(folder / "w8a8");
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_NE(refused.err.find("w8a8"), std::string::npos) << refused.err;
+  EXPECT_EQ(read_text(folder / "w8a8/precious.txt"), "mine");
+}
+
+TEST(Quantize, AReadOnlyTargetFailsBeforeTheWorkAndLeavesNothing) {
+  if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
+  const TemporaryFolder folder;
+  const std::string locked = folder / "locked";
+  fs::create_directory(locked);
+  chmod(locked.c_str(), 0500);
+  const Outcome outcome = quantize(locked + "/w8a8");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_NE(outcome.err.find("locked"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(fs::is_empty(locked));
+}
+
+TEST(Quantize, ATargetThatCannotBeAFolder) {
+  const TemporaryFolder folder;
+  write_text(folder / "file", "");
+  for (const std::string& target : {folder / "file/w8a8", std::string("/proc/w8a8")}) {
+    const Outcome outcome = quantize(target);
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
+    EXPECT_EQ(outcome.err.rfind("octavo: ", 0), 0U) << outcome.err;
+  }
+}
+
+TEST(Quantize, ABrokenSourceLeavesNoTarget) {
+  const TemporaryFolder folder;
+  const std::string source = folder.copy_demo("source");
+  fs::resize_file(source + "/model.safetensors", 1'000'000);
+  const Outcome outcome = run_octavo({"quantize", source, "-o", folder / "w8a8", "--recipe", "rtn-w8a8"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_NE(outcome.err.find("model.safetensors"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(folder / "w8a8"));
+}
+
+}  // namespace
+}  // namespace octavo::e2e
