@@ -1,0 +1,79 @@
+#pragma once
+// What a gemm_s8 kernel is given and what a line of kernels.inc says; included by this folder alone.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/gemm_s8/gemm_s8.h"
+#include "kernels/panels.h"
+
+namespace octavo::kernels {
+
+// Rows of x of one block at most: 64 rows of 4096 codes are 256 KB, half of a Zen 3 L2.
+inline constexpr int64_t kGemmS8BlockRows = 64;
+
+// What the kernel's arithmetic adds to each sum, by output; the packed panel ends with its negative (panel_n
+// int32), where the kernel's sums start. So the sums come out exact and no kernel corrects anything.
+enum class GemmS8Offset {
+  kNone,             // no sums at the panel's end
+  kNegativeWeights,  // sum_k min(w, 0): x is complemented where w is negative
+  kWeightsTimes128,  // 128 sum_k w: x is taken as x + 128, unsigned
+};
+
+// Where the results go. Pointers stand at the block's first row and column.
+struct GemmS8Output {
+  int32_t* sums = nullptr;  // the sums alone, or null
+  float* y = nullptr;
+  int64_t stride = 0;              // of sums or y, in elements
+  const float* x_scale = nullptr;  // [m]
+  const float* w_scale = nullptr;  // [n]
+  const float* bias = nullptr;     // [n] or null
+  bool accumulate = false;
+};
+
+// One call of a kernel: m rows of x by the n outputs of consecutive panels.
+struct GemmS8Block {
+  const int8_t* x = nullptr;    // [m,k]
+  int64_t m = 0, n = 0, k = 0;  // m <= kGemmS8BlockRows
+  const std::byte* panels = nullptr;
+  int64_t panel_stride_bytes = 0;
+  GemmS8Output out;
+};
+
+using GemmS8Run = void (*)(const GemmS8Block& block);
+
+struct GemmS8Kernel {
+  const char* name;
+  Isa isa;
+  PanelLayout layout;
+  GemmS8Offset offset;
+  int64_t tile_m;  // rows the kernel takes at once
+  GemmS8Run run;
+
+  int64_t panel_stride_bytes(int64_t k) const {
+    return layout.panel_bytes(k) + (offset == GemmS8Offset::kNone ? 0 : layout.panel_n * kLaneBytes);
+  }
+};
+
+#define OCTAVO_GEMM_S8(function, isa, panel_n, pad_lanes, offset, tile_m) \
+  void function(const GemmS8Block& block);
+#include "kernels/gemm_s8/kernels.inc"
+#undef OCTAVO_GEMM_S8
+
+// The lines of kernels.inc this build has, best first; not all need run on this CPU.
+std::span<const GemmS8Kernel> gemm_s8_kernels();
+
+// The epilogue of one sum, the definition of gemm_s8.h's formula. Vector kernels write the same steps.
+inline void write_gemm_s8_sum(const GemmS8Output& out, int64_t i, int64_t j, int32_t sum) {
+  const int64_t at = i * out.stride + j;
+  if (out.sums != nullptr) {
+    out.sums[at] = sum;
+    return;
+  }
+  float value = static_cast<float>(sum) * out.w_scale[j] * out.x_scale[i];
+  if (out.bias != nullptr) value += out.bias[j];
+  if (out.accumulate) value += out.y[at];
+  out.y[at] = value;
+}
+
+}  // namespace octavo::kernels

@@ -1,0 +1,46 @@
+// Weights into the layout of the kernel that reads them, once at load: panels (kernels/panels.h), each
+// followed by the sums at which the kernel starts, minus what its arithmetic adds (GemmS8Offset).
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "kernels/gemm_s8/kernel.h"
+
+namespace octavo::kernels {
+namespace {
+
+int32_t start_sum(GemmS8Offset offset, std::span<const int8_t> row) {
+  int32_t added = 0;
+  for (const int8_t code : row) {
+    added += offset == GemmS8Offset::kWeightsTimes128 ? 128 * code : std::min<int32_t>(code, 0);
+  }
+  return -added;
+}
+
+}  // namespace
+
+GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::span<const float> w_scale,
+                           std::span<const float> bias, int64_t n, int64_t k) {
+  OCTAVO_CHECK(n >= 0 && k >= 0 && k <= kGemmS8MaxK);
+  OCTAVO_CHECK(w_scale.size() == static_cast<size_t>(n) && (bias.empty() || bias.size() == w_scale.size()));
+  const PanelLayout& layout = kernel.layout;
+  const int64_t stride = kernel.panel_stride_bytes(k);
+  GemmS8Weights packed;
+  packed.n = n;
+  packed.k = k;
+  packed.kernel = &kernel;
+  packed.packed = tensor::Buffer(static_cast<size_t>(layout.n_panels(n) * stride));
+  packed.scale.assign(w_scale.begin(), w_scale.end());
+  packed.bias.assign(bias.begin(), bias.end());
+  auto* out = packed.packed.as<std::byte>();
+  pack_panels(layout, w, n, k, out, stride);
+  if (kernel.offset == GemmS8Offset::kNone) return packed;
+  for (int64_t j = 0; j < layout.n_panels(n) * layout.panel_n; ++j) {
+    const int32_t start = j < n ? start_sum(kernel.offset, {w + j * k, static_cast<size_t>(k)}) : 0;
+    std::byte* sums = out + j / layout.panel_n * stride + layout.panel_bytes(k);
+    std::memcpy(sums + j % layout.panel_n * kLaneBytes, &start, sizeof start);
+  }
+  return packed;
+}
+
+}  // namespace octavo::kernels
