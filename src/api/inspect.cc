@@ -1,6 +1,6 @@
-// What a path is, for people and for programs: format/inspect.cc's findings, whether the model's own parts fit
-// together, and whether this build can run it. Broken is what a tool that wrote the files got wrong; a whole checkpoint
-// of a kind that Octavo does not run is healthy. Called by cli/cmd_inspect.cc.
+// What a path is, for people and for programs: format/inspect.cc's findings, whether the model's own parts
+// fit together, and whether this build can run it. Broken is what a tool that wrote the files got wrong; a
+// whole checkpoint of a kind that Octavo does not run is healthy. Called by cli/cmd_inspect.cc.
 #include "octavo/inspect.h"
 
 #include <utility>
@@ -35,8 +35,12 @@ Status check_folder(const std::string& path, Json& problems) {
   const auto config = model::parse_model_config(checkpoint->config(), base::join_path(path, "config.json"));
   sort_finding(config.status(), problems, obstacle);
   if (config.ok()) sort_finding(model::check_tensors(*checkpoint, *config), problems, obstacle);
-  const auto tokenizer = text::Tokenizer::open(path);
-  sort_finding(tokenizer.status(), problems, obstacle);
+  const Status tokenizer = text::Tokenizer::load(path).status();
+  if (tokenizer.code() == StatusCode::kNotFound) {  // weights alone can be whole
+    if (obstacle.ok()) obstacle = tokenizer;
+  } else {
+    sort_finding(tokenizer, problems, obstacle);
+  }
   return obstacle;
 }
 
@@ -79,12 +83,14 @@ std::string for_people(const Json& report) {
   line("path", text_of(report.find("path")));
   line("kind", text_of(report.find("kind")));
   if (is_folder) {
-    line("architecture", text_of(report.find("architecture")) + " (" + text_of(report.find("model_type")) + ")");
+    line("architecture",
+         text_of(report.find("architecture")) + " (" + text_of(report.find("model_type")) + ")");
     line("quantization", describe_quantization(report.find("quantization")));
   }
   line("parameters", grouped(count_of(report, "n_parameters")));
   line("tensors", tensors_and_bytes(report));
-  for (const auto& [name, count] : report.find("dtypes")->as_object()) line("  " + name, tensors_and_bytes(count));
+  for (const auto& [name, count] : report.find("dtypes")->as_object())
+    line("  " + name, tensors_and_bytes(count));
   for (const Json& file : report.find("files")->as_array()) {
     line("file", text_of(file.find("name")) + ": " + tensors_and_bytes(file));
   }

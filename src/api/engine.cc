@@ -1,0 +1,304 @@
+// Where text meets tokens: a model folder with its tokenizer, chat template and sampling defaults, and
+// requests as streams of text. Called by every surface; the forward pass is behind engine/generation.cc.
+#include "octavo/engine.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <mutex>
+#include <numeric>
+#include <span>
+#include <utility>
+
+#include "octavo/version.h"
+
+#include "api/generation_defaults.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "engine/generation.h"
+#include "engine/logits_reader.h"
+#include "format/quant_manifest/quant_manifest.h"
+#include "text/chat_template.h"
+#include "text/stream_decoder.h"
+#include "text/tokenizer.h"
+
+namespace octavo {
+
+struct Engine::State {
+  std::unique_ptr<engine::LoadedModel> loaded;
+  // Scoring token ids needs no tokenizer, and only chats need a template: what is missing is told when it is
+  // asked for.
+  Result<text::Tokenizer> tokenizer = not_found("");
+  Result<text::ChatTemplate> chat_template = not_found("");
+  SamplingParams defaults;
+  std::vector<int32_t> eos_ids;
+  ModelInfo info;
+};
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string hex(uint64_t number) {
+  std::string text(16, '0');
+  for (size_t i = 16; i-- > 0; number >>= 4) text[i] = "0123456789abcdef"[number & 15];
+  return text;
+}
+
+void hash_in(uint64_t& hash, uint64_t value) {  // FNV-1a, eight bytes at a time
+  constexpr uint64_t kPrime = 0x100000001b3ULL;
+  hash = (hash ^ value) * kPrime;
+  hash ^= hash >> 32;
+}
+
+// The checkpoint's shape, the version of the arithmetic, and the logits' bits after a few tokens: they differ
+// as soon as any weight that these tokens pass, or any step of the arithmetic, does. One short forward pass.
+Result<std::string> compute_fingerprint(engine::LoadedModel& loaded) {
+  constexpr int64_t kProbeTokens = 8;
+  std::vector<int32_t> probe;
+  for (int64_t i = 0; i < std::min(kProbeTokens, loaded.max_context()); ++i) {
+    probe.push_back(static_cast<int32_t>(loaded.config().n_vocab / kProbeTokens * i));
+  }
+  uint64_t hash = loaded.checkpoint().fingerprint();
+  hash_in(hash, static_cast<uint64_t>(kNumericsVersion));
+  engine::LogitsReader reader(loaded, probe);
+  for (;;) {
+    OCTAVO_ASSIGN_OR_RETURN(const engine::LogitsReader::Rows rows, reader.next());
+    if (rows.n_rows == 0) return hex(hash);
+    for (const float logit : rows.logits) hash_in(hash, std::bit_cast<uint32_t>(logit));
+  }
+}
+
+std::string describe_architecture(const base::Json& config) {
+  const base::Json* names = config.find("architectures");
+  const bool is_named = names != nullptr && names->is_array() && !names->as_array().empty();
+  return is_named && names->as_array().front().is_string() ? names->as_array().front().as_string() : "";
+}
+
+Result<ModelInfo> describe(engine::LoadedModel& loaded) {
+  const base::Json& config = loaded.checkpoint().config();
+  const std::string config_path = base::join_path(loaded.checkpoint().folder(), "config.json");
+  OCTAVO_ASSIGN_OR_RETURN(const auto manifest, format::QuantManifest::parse(config, config_path));
+  ModelInfo info;
+  info.architecture = describe_architecture(config);
+  info.quantization = manifest.empty() ? "none" : manifest.description();
+  info.n_layers = loaded.config().n_layers;
+  info.n_vocab = loaded.config().n_vocab;
+  info.max_context = loaded.max_context();
+  info.weight_bytes = loaded.model().packed_bytes();
+  info.isa = kernels::isa_name(loaded.isa());
+  info.n_threads = loaded.pool().n_threads();
+  OCTAVO_ASSIGN_OR_RETURN(info.fingerprint, compute_fingerprint(loaded));
+  return info;
+}
+
+// config.json's and generation_config.json's end-of-text tokens, each once. Ids past the vocabulary, which
+// some checkpoints name, cannot come up.
+std::vector<int32_t> unite_eos(const model::ModelConfig& config, const std::vector<int32_t>& more) {
+  std::vector<int32_t> ids = config.eos_ids;
+  ids.insert(ids.end(), more.begin(), more.end());
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  std::erase_if(ids, [&](int32_t id) { return id < 0 || id >= config.n_vocab; });
+  return ids;
+}
+
+// The n likeliest, equals in rising id. `order` is scratch of [n_vocab].
+template <class Logprob>
+std::vector<TokenLogprob> find_top(std::span<const float> logits, int32_t n, std::vector<int32_t>& order,
+                                   const Logprob& logprob) {
+  std::iota(order.begin(), order.end(), 0);
+  std::partial_sort(order.begin(), order.begin() + n, order.end(), [&](int32_t a, int32_t b) {
+    const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
+    return x > y || (x == y && a < b);
+  });
+  std::vector<TokenLogprob> top;
+  for (int32_t i = 0; i < n; ++i)
+    top.push_back({order[static_cast<size_t>(i)], logprob(order[static_cast<size_t>(i)])});
+  return top;
+}
+
+}  // namespace
+
+const char* finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kNone:
+      return "none";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+  }
+  return "none";
+}
+
+// --- Stream ---
+
+class Stream::Impl {
+ public:
+  Impl(std::shared_ptr<void> state, std::unique_ptr<engine::Generation> generation,
+       text::StreamDecoder decoder)
+      : state_(std::move(state)), generation_(std::move(generation)), decoder_(std::move(decoder)) {}
+
+  Result<std::optional<Delta>> next() {
+    if (finished_) return std::optional<Delta>();
+    const auto start = Clock::now();
+    const bool in_prefill = generation_->n_output_tokens() == 0;
+    auto step = generation_->step();
+    (in_prefill ? prefill_seconds_ : decode_seconds_) += seconds_since(start);
+    finished_ = !step.ok() || step->finish != engine::Finish::kNone;
+    if (!step.ok()) return step.status();
+
+    Delta delta;
+    if (!step->token) return std::optional(std::move(delta));
+    delta.token_ids.push_back(*step->token);
+    // A stop token ends the text without being part of it.
+    if (step->finish != engine::Finish::kStop) {
+      OCTAVO_ASSIGN_OR_RETURN(delta.text, decoder_.push(*step->token));
+    }
+    if (finished_) {
+      OCTAVO_ASSIGN_OR_RETURN(const std::string rest, decoder_.flush());
+      delta.text += rest;
+    }
+    const bool stopped_by_text = decoder_.stopped_by().has_value();
+    finished_ = finished_ || stopped_by_text;
+    if (stopped_by_text || step->finish == engine::Finish::kStop) {
+      delta.finish = FinishReason::kStop;
+    } else if (step->finish == engine::Finish::kLength) {
+      delta.finish = FinishReason::kLength;
+    }
+    return std::optional(std::move(delta));
+  }
+
+  StreamStats stats() const {
+    return {generation_->n_prompt_tokens(), generation_->n_output_tokens(), prefill_seconds_,
+            decode_seconds_};
+  }
+
+ private:
+  std::shared_ptr<void> state_;  // keeps model and tokenizer alive
+  std::unique_ptr<engine::Generation> generation_;
+  text::StreamDecoder decoder_;
+  double prefill_seconds_ = 0, decode_seconds_ = 0;
+  bool finished_ = false;
+};
+
+Stream::Stream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Stream::Stream(Stream&&) noexcept = default;
+Stream& Stream::operator=(Stream&&) noexcept = default;
+Stream::~Stream() = default;
+Result<std::optional<Delta>> Stream::next() { return impl_->next(); }
+StreamStats Stream::stats() const { return impl_->stats(); }
+
+// --- Engine ---
+
+Engine::Engine(std::shared_ptr<State> state) : state_(std::move(state)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+Result<Engine> Engine::open(const std::string& model_folder, const EngineOptions& options) {
+  auto state = std::make_shared<State>();
+  state->tokenizer = text::Tokenizer::load(model_folder);
+  if (!state->tokenizer.ok() && state->tokenizer.status().code() != StatusCode::kNotFound) {
+    return state->tokenizer.status();
+  }
+  state->chat_template = text::load_chat_template(model_folder);
+  OCTAVO_ASSIGN_OR_RETURN(state->loaded,
+                          engine::LoadedModel::load(model_folder, options.n_threads, options.max_context));
+  OCTAVO_ASSIGN_OR_RETURN(
+      const api::GenerationDefaults defaults,
+      api::read_generation_defaults(state->loaded->checkpoint().generation_config(),
+                                    base::join_path(model_folder, "generation_config.json")));
+  state->defaults = defaults.sampling;
+  state->eos_ids = unite_eos(state->loaded->config(), defaults.eos_ids);
+  OCTAVO_ASSIGN_OR_RETURN(state->info, describe(*state->loaded));
+  return Engine(std::move(state));
+}
+
+const ModelInfo& Engine::model() const { return state_->info; }
+
+Result<std::vector<int32_t>> Engine::tokenize(const std::string& text, bool add_special_tokens) const {
+  if (!state_->tokenizer.ok()) return state_->tokenizer.status();
+  return state_->tokenizer->encode(text, add_special_tokens);
+}
+
+Result<Stream> Engine::submit(const Request& request) {
+  if (!state_->tokenizer.ok()) return state_->tokenizer.status();
+  const SamplingParams& sampling = request.sampling;
+  engine::GenerationRequest generation_request;
+  generation_request.prompt = request.token_ids;
+  if (request.token_ids.empty()) {
+    auto encoded = state_->tokenizer->encode(request.prompt, request.add_special_tokens);
+    if (!encoded.ok()) return encoded.status().with_context("prompt");
+    generation_request.prompt = std::move(encoded).value();
+  }
+  generation_request.sampling = api::resolve_sampling(sampling, state_->defaults);
+  generation_request.max_tokens = sampling.max_tokens ? sampling.max_tokens : state_->defaults.max_tokens;
+  generation_request.stop_ids = sampling.stop_token_ids;
+  if (!sampling.ignore_eos) {
+    generation_request.stop_ids.insert(generation_request.stop_ids.end(), state_->eos_ids.begin(),
+                                       state_->eos_ids.end());
+  }
+  OCTAVO_ASSIGN_OR_RETURN(
+      text::StreamDecoder decoder,
+      text::StreamDecoder::create(*state_->tokenizer, /*skip_special_tokens=*/true, sampling.stop));
+  OCTAVO_RETURN_IF_ERROR(decoder.follow(generation_request.prompt));
+  OCTAVO_ASSIGN_OR_RETURN(auto generation,
+                          engine::Generation::start(*state_->loaded, std::move(generation_request)));
+  return Stream(std::make_unique<Stream::Impl>(state_, std::move(generation), std::move(decoder)));
+}
+
+Result<Request> Engine::chat_request(const std::string& variables_json) const {
+  if (!state_->chat_template.ok()) return state_->chat_template.status();
+  OCTAVO_ASSIGN_OR_RETURN(const base::Json variables, base::parse_json(variables_json));
+  Request request;
+  OCTAVO_ASSIGN_OR_RETURN(request.prompt, state_->chat_template->render(variables));
+  request.add_special_tokens = !state_->chat_template->starts_with_bos(request.prompt);
+  return request;
+}
+
+Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& token_ids, int32_t top_n) {
+  engine::LoadedModel& loaded = *state_->loaded;
+  const int64_t n_vocab = loaded.config().n_vocab;
+  if (token_ids.empty()) return invalid_argument("ids: expected at least one token, found none");
+  if (static_cast<int64_t>(token_ids.size()) > loaded.max_context()) {
+    return invalid_argument("ids: expected at most " + std::to_string(loaded.max_context()) +
+                            " tokens (the context), found " + std::to_string(token_ids.size()));
+  }
+  if (top_n < 0 || top_n > n_vocab) {
+    return invalid_argument("top: expected 0 to " + std::to_string(n_vocab) + " (the vocabulary), found " +
+                            std::to_string(top_n));
+  }
+  const std::lock_guard lock(loaded.mutex());
+  engine::LogitsReader reader(loaded, token_ids);
+  std::vector<ScoredPosition> positions(token_ids.size());
+  std::vector<int32_t> order(static_cast<size_t>(n_vocab));
+  for (;;) {
+    OCTAVO_ASSIGN_OR_RETURN(const engine::LogitsReader::Rows rows, reader.next());
+    if (rows.n_rows == 0) return positions;
+    for (int64_t i = 0; i < rows.n_rows; ++i) {
+      const auto position = static_cast<size_t>(rows.begin + i);
+      const auto logits = rows.row(i);
+      const double lse = engine::log_sum_exp(logits);
+      if (!std::isfinite(lse)) {
+        return internal_error("the model's logits after position " + std::to_string(position) +
+                              " are not finite");
+      }
+      const auto logprob = [&](int32_t id) {
+        return static_cast<float>(logits[static_cast<size_t>(id)] - lse);
+      };
+      if (position + 1 < token_ids.size()) positions[position + 1].logprob = logprob(token_ids[position + 1]);
+      positions[position].top = find_top(logits, top_n, order, logprob);
+    }
+  }
+}
+
+}  // namespace octavo

@@ -1,0 +1,99 @@
+// generation_config.json to sampling defaults. Called by api/engine.cc.
+#include "api/generation_defaults.h"
+
+#include <limits>
+#include <optional>
+#include <random>
+
+namespace octavo::api {
+
+namespace {
+
+using base::Json;
+
+bool is_set(const Json& object, std::string_view key) {
+  const Json* value = object.find(key);
+  return value != nullptr && !value->is_null();
+}
+
+Status read_float(const Json& object, std::string_view key, std::optional<float>& into) {
+  if (!is_set(object, key)) return {};
+  OCTAVO_ASSIGN_OR_RETURN(const double value, base::get_double(object, key));
+  into = static_cast<float>(value);
+  return {};
+}
+
+Status read_top_k(const Json& object, std::optional<int32_t>& into) {
+  if (!is_set(object, "top_k")) return {};
+  OCTAVO_ASSIGN_OR_RETURN(const int64_t value, base::get_int(object, "top_k"));
+  if (value < -1 || value > std::numeric_limits<int32_t>::max()) {
+    return corrupt("top_k: expected -1 or 0 (all) or a positive integer, found " + std::to_string(value));
+  }
+  into = static_cast<int32_t>(value);
+  return {};
+}
+
+Status read_max_tokens(const Json& object, std::optional<int64_t>& into) {
+  if (!is_set(object, "max_new_tokens")) return {};
+  OCTAVO_ASSIGN_OR_RETURN(const int64_t value, base::get_int(object, "max_new_tokens"));
+  if (value < 1) return corrupt("max_new_tokens: expected at least 1, found " + std::to_string(value));
+  into = value;
+  return {};
+}
+
+Status read_eos(const Json& object, std::vector<int32_t>& ids) {
+  if (!is_set(object, "eos_token_id")) return {};
+  const Json& value = *object.find("eos_token_id");
+  const base::JsonArray list = value.is_array() ? value.as_array() : base::JsonArray{value};
+  for (const Json& id : list) {
+    if (!id.is_int() || id.as_int() < 0 || id.as_int() > std::numeric_limits<int32_t>::max()) {
+      return corrupt("eos_token_id: expected a token id or an array of them, found " + value.dump());
+    }
+    ids.push_back(static_cast<int32_t>(id.as_int()));
+  }
+  return {};
+}
+
+Status read_all(const Json& object, GenerationDefaults& defaults) {
+  if (!object.is_object()) return corrupt(std::string("expected an object, found ") + object.type_name());
+  OCTAVO_RETURN_IF_ERROR(read_float(object, "temperature", defaults.sampling.temperature));
+  OCTAVO_RETURN_IF_ERROR(read_float(object, "top_p", defaults.sampling.top_p));
+  OCTAVO_RETURN_IF_ERROR(read_float(object, "min_p", defaults.sampling.min_p));
+  OCTAVO_RETURN_IF_ERROR(read_float(object, "repetition_penalty", defaults.sampling.repetition_penalty));
+  OCTAVO_RETURN_IF_ERROR(read_top_k(object, defaults.sampling.top_k));
+  OCTAVO_RETURN_IF_ERROR(read_max_tokens(object, defaults.sampling.max_tokens));
+  OCTAVO_RETURN_IF_ERROR(read_eos(object, defaults.eos_ids));
+  return engine::check_sampling(resolve_sampling({}, defaults.sampling));
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+}  // namespace
+
+Result<GenerationDefaults> read_generation_defaults(const Json& generation_config, const std::string& path) {
+  GenerationDefaults defaults;
+  if (generation_config.is_null()) return defaults;
+  const Status status = read_all(generation_config, defaults);
+  if (!status.ok()) return corrupt(status.message()).with_context(path);
+  return defaults;
+}
+
+engine::SamplingConfig resolve_sampling(const SamplingParams& request, const SamplingParams& defaults) {
+  const auto choose = [](const auto& wanted, const auto& model, auto otherwise) {
+    return wanted ? *wanted : model.value_or(otherwise);
+  };
+  engine::SamplingConfig config;
+  config.temperature = choose(request.temperature, defaults.temperature, config.temperature);
+  config.top_p = choose(request.top_p, defaults.top_p, config.top_p);
+  config.top_k = choose(request.top_k, defaults.top_k, config.top_k);
+  config.min_p = choose(request.min_p, defaults.min_p, config.min_p);
+  config.repetition_penalty =
+      choose(request.repetition_penalty, defaults.repetition_penalty, config.repetition_penalty);
+  config.seed = request.seed ? *request.seed : random_seed();
+  return config;
+}
+
+}  // namespace octavo::api
