@@ -5,11 +5,11 @@
 // code.
 #include "model/rope_table.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include "base/check.h"
+#include "kernels/attention/attention.h"
 #include "model/config.h"
 
 namespace octavo::model {
@@ -47,8 +47,9 @@ void RopeTable::reserve(int64_t n_positions) {
   const size_t half = inv_freq_.size();
   const size_t n_made = cosine_.size() / half;
   if (static_cast<size_t>(n_positions) <= n_made) return;
-  // Doubling, so that a decode that grows by one position a step makes each row once.
-  const size_t n_wanted = std::max(static_cast<size_t>(n_positions), 2 * n_made);
+  // A KV block's worth at a time: a decode step pays for few rows, and seldom.
+  const auto block = static_cast<size_t>(kernels::kKvBlockTokens);
+  const size_t n_wanted = (static_cast<size_t>(n_positions) + block - 1) / block * block;
   cosine_.resize(n_wanted * half);
   sine_.resize(n_wanted * half);
   for (size_t position = n_made; position < n_wanted; ++position) {

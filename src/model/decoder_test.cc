@@ -1,0 +1,166 @@
+// The forward pass against transformers' (tests/golden, tools/make_golden.py).
+#include "model/decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "model/test_checkpoint.h"
+#include "model/test_model.h"
+#include "model/workspace.h"
+
+namespace octavo::model {
+namespace {
+
+float max_abs(std::span<const float> values) {
+  float widest = 0;
+  for (const float value : values) widest = std::max(widest, std::abs(value));
+  return widest;
+}
+
+float max_difference(std::span<const float> a, std::span<const float> b) {
+  EXPECT_EQ(a.size(), b.size());
+  float widest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const float difference = std::abs(a[i] - b[i]);
+    if (!(difference <= widest)) widest = difference;  // NaN stays
+  }
+  return widest;
+}
+
+class Golden : public testing::TestWithParam<const char*> {};
+
+// F32 models: max|Δ| / max|logit| below 1e-4. 16-bit models: twice the error transformers makes in that type.
+TEST_P(Golden, LogitsArePrefilledAndDecodedRight) {
+  const Expected expected(GetParam());
+  base::ThreadPool pool(2);
+  const auto model = load_model(golden_path(GetParam()), pool);
+  const std::vector<int32_t> tokens = expected.tokens();
+  const std::vector<float> want = expected.floats("logits");
+  const float bound =
+      expected.has("low") ? 2 * max_difference(expected.floats("low"), want) : 1e-4F * max_abs(want);
+  const std::vector<float> prefilled = run(*model, tokens, tokens.size());
+  const std::vector<float> decoded = run(*model, tokens, 1);
+  EXPECT_LE(max_difference(prefilled, want), bound);
+  EXPECT_LE(max_difference(decoded, want), bound);
+  std::printf("%-18s max error %.2e of max |logit| (bound %.2e), fingerprint %016llx\n", GetParam(),
+              max_difference(prefilled, want) / max_abs(want), bound / max_abs(want),
+              static_cast<unsigned long long>(fingerprint(prefilled)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Golden,
+                         testing::Values("qwen3-f32", "qwen3-bf16-tied", "qwen3-f32-bias", "qwen3-f32-long",
+                                         "llama-f32-llama3", "llama-bf16-bias", "llama-f16-linear"),
+                         [](const auto& instance) {
+                           std::string name = instance.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+// The oracle is the W8A8 formula in torch, everything else fp32. A code on the edge between two integers may
+// fall to the other side there, which moves a logit by far more than fp32 rounding: hence the wider bound.
+TEST(GoldenInt8, Logits) {
+  const Expected expected("qwen3-int8");
+  base::ThreadPool pool(2);
+  const auto model = load_model(golden_path("qwen3-int8"), pool);
+  const std::vector<float> want = expected.floats("logits");
+  const std::vector<float> got = run(*model, expected.tokens(), 1000);
+  EXPECT_LE(max_difference(got, want), 5e-3F * max_abs(want));
+  std::printf("%-18s max error %.2e of max |logit|, fingerprint %016llx\n", "qwen3-int8",
+              max_difference(got, want) / max_abs(want), static_cast<unsigned long long>(fingerprint(got)));
+}
+
+// Keeps what it hears.
+class Recorder : public Tap {
+ public:
+  void on_rows(int64_t layer, TapSite site, const float* x, int64_t m, int64_t k) override {
+    std::vector<float>& rows = heard[{layer, static_cast<int>(site)}];
+    rows.insert(rows.end(), x, x + m * k);
+  }
+  std::map<std::pair<int64_t, int>, std::vector<float>> heard;
+};
+
+// A layer run alone, block by block, as quantizing does: the residual stream and what every linear reads.
+TEST(DecoderLayer, BlocksAloneGiveTheStreamAndTheTaps) {
+  for (const char* name : {"qwen3-f32", "llama-f32-llama3"}) {
+    const Expected expected(name);
+    const std::vector<int32_t> tokens = expected.tokens();
+    const auto checkpoint = format::Checkpoint::open(golden_path(name));
+    const auto config = parse_model_config(checkpoint->config(), name);
+    ASSERT_TRUE(config.ok());
+    base::ThreadPool pool(2);
+    RopeTable rope(*config);
+    Workspace workspace(*config, pool, rope);
+    const auto m = static_cast<int64_t>(tokens.size());
+    KvCache cache(1, {tensor::DType::kF32, config->n_kv_heads, config->head_dim}, KvCache::blocks_for(m));
+    TestSequence sequence(tokens, 0);
+    const std::vector<BatchSequence> batch = {sequence.take(tokens.size())};
+
+    const std::vector<float> want = expected.floats("hidden");
+    const auto size = static_cast<size_t>(m * config->d_model);
+    std::vector<float> h(want.begin(), want.begin() + static_cast<std::ptrdiff_t>(size)), y(size);
+    const auto add = [&] {
+      for (size_t i = 0; i < size; ++i) h[i] += y[i];
+    };
+    Recorder tap;
+    for (int64_t i = 0; i < config->n_layers; ++i) {
+      auto weights = read_layer(*checkpoint, *config, i);
+      ASSERT_TRUE(weights.ok());
+      const DecoderLayer layer(*config, std::move(weights).value(), best_isa());
+      EXPECT_GT(layer.packed_bytes(), 0U);
+      layer.attention_block(workspace, h.data(), batch, 0, cache, y.data(), nullptr);
+      const std::vector<float> untapped = y;
+      layer.attention_block(workspace, h.data(), batch, 0, cache, y.data(), nullptr);
+      EXPECT_EQ(untapped, y) << "a block changed its input";
+      Recorder here;
+      layer.attention_block(workspace, h.data(), batch, 0, cache, y.data(), &here);
+      EXPECT_EQ(untapped, y) << "listening changed the result";
+      add();
+      layer.mlp_block(workspace, h.data(), m, 0, y.data(), &here);
+      add();
+      const std::span<const float> stream = std::span(want).subspan(static_cast<size_t>(i + 1) * size, size);
+      EXPECT_LE(max_difference(h, stream), 1e-4F * max_abs(stream)) << name << " layer " << i;
+      for (int site = 0; site < kNTapSites; ++site) {
+        const std::vector<float> taps =
+            expected.floats("tap." + std::to_string(i) + "." + std::to_string(site));
+        const auto& rows = here.heard[{0, site}];
+        EXPECT_LE(max_difference(rows, taps), 1e-4F * max_abs(taps))
+            << name << " layer " << i << " site " << site;
+      }
+    }
+  }
+}
+
+TEST(Model, TapsHearEveryRowOnceAndChangeNothing) {
+  const Expected expected("qwen3-bf16-tied");
+  const std::vector<int32_t> tokens = expected.tokens();
+  base::ThreadPool pool(2);
+  const auto model = load_model(golden_path("qwen3-bf16-tied"), pool);
+  const std::vector<float> want = run(*model, tokens, 1000);
+  KvCache cache = model->make_cache(static_cast<int64_t>(tokens.size()));
+  TestSequence sequence(tokens, 0);
+  Recorder tap;
+  std::vector<float> got(want.size());
+  size_t row = 0;
+  while (!sequence.done()) {
+    const std::vector<BatchSequence> batch = {sequence.take(33)};
+    ASSERT_TRUE(model->forward(batch, cache, &tap).ok());
+    std::vector<int64_t> rows(batch[0].tokens.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    const auto n_vocab = static_cast<size_t>(model->config().n_vocab);
+    model->logits(rows, got.data() + row * n_vocab);
+    row += rows.size();
+  }
+  EXPECT_EQ(fingerprint(got), fingerprint(want));
+  const ModelConfig& c = model->config();
+  ASSERT_EQ(tap.heard.size(), static_cast<size_t>(c.n_layers * kNTapSites));
+  const int64_t widths[kNTapSites] = {c.d_model, c.q_width(), c.d_model, c.d_ff};
+  for (const auto& [key, rows] : tap.heard) {
+    EXPECT_EQ(rows.size(), tokens.size() * static_cast<size_t>(widths[key.second]));
+  }
+}
+
+}  // namespace
+}  // namespace octavo::model

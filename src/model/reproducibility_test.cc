@@ -1,0 +1,138 @@
+// The promise of docs/NUMERICS.md, at the logits: their bits do not depend on how a sequence is cut into
+// chunks, on the other sequences of a batch, on the number of threads or on the ISA.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "model/test_checkpoint.h"
+#include "model/test_model.h"
+
+namespace octavo::model {
+namespace {
+
+const std::string kDemo = std::string(OCTAVO_SOURCE_DIR) + "/models/demo";
+
+std::vector<int32_t> some_tokens(int64_t n_vocab, size_t n, uint64_t seed) {
+  std::vector<int32_t> tokens;
+  for (size_t i = 0; i < n; ++i) {
+    seed = seed * 6364136223846793005U + 1442695040888963407U;
+    tokens.push_back(static_cast<int32_t>((seed >> 33) % static_cast<uint64_t>(n_vocab)));
+  }
+  return tokens;
+}
+
+// The sequence in chunks of `chunk`, beside others that start, advance at other speeds and end while it runs.
+std::vector<float> run_among_others(Model& model, const std::vector<int32_t>& tokens, size_t chunk) {
+  const auto n_vocab = model.config().n_vocab;
+  TestSequence ours(tokens, 0);
+  int32_t block = ours.end_block(0);
+  std::vector<TestSequence> others;
+  for (const size_t n : {5U, 64U, 70U, 1U, 30U}) {
+    others.emplace_back(some_tokens(n_vocab, n, n), block);
+    block = others.back().end_block(block);
+  }
+  KvCache cache = model.make_cache(block * kernels::kKvBlockTokens);
+  std::vector<float> logits;
+  for (size_t step = 0; !ours.done(); ++step) {
+    std::vector<BatchSequence> batch;
+    std::vector<int64_t> rows;
+    int64_t row = 0;
+    const auto append = [&](TestSequence& sequence, size_t n) {
+      if (sequence.done()) return;
+      batch.push_back(sequence.take(n));
+      row += static_cast<int64_t>(batch.back().tokens.size());
+    };
+    for (size_t i = 0; i < 3 && i <= step; ++i) append(others[i], 1 + 8 * i);
+    const int64_t begin = row;
+    append(ours, chunk);
+    for (int64_t i = begin; i < row; ++i) rows.push_back(i);
+    for (size_t i = 3; i < others.size(); ++i) append(others[i], 9);
+    const Status status = model.forward(batch, cache);
+    EXPECT_TRUE(status.ok()) << status.message();
+    logits.resize(logits.size() + rows.size() * static_cast<size_t>(n_vocab));
+    model.logits(rows, logits.data() + logits.size() - rows.size() * static_cast<size_t>(n_vocab));
+  }
+  return logits;
+}
+
+struct Effort {
+  size_t n = 140;      // tokens, past two KV blocks
+  size_t n_ref = 140;  // tokens that `ref` runs over, whose float products call libm
+  std::vector<size_t> chunks = {1, 3, 7, 64, 65};
+};
+const Effort kDemoEffort = {70, 10, {1, 33}};  // seconds in a debug build
+
+// Every way of running the model of `folder` gives the bits of one prefill by one thread.
+void expect_same_bits(const std::string& folder, const char* name, const Effort& effort) {
+  base::ThreadPool one(1);
+  const auto model = load_model(folder, one);
+  const std::vector<int32_t> tokens = some_tokens(model->config().n_vocab, effort.n, 7);
+  const auto n_vocab = static_cast<size_t>(model->config().n_vocab);
+  const std::vector<float> whole = run(*model, tokens, effort.n);
+  const uint64_t want = fingerprint(whole);
+  std::printf("%-24s %zu tokens, fingerprint of the logits %016llx\n", name, effort.n,
+              static_cast<unsigned long long>(want));
+  for (const float value : whole) ASSERT_TRUE(std::isfinite(value));
+  for (const size_t chunk : effort.chunks) {
+    EXPECT_EQ(fingerprint(run(*model, tokens, chunk)), want) << name << ", chunks of " << chunk;
+  }
+  EXPECT_EQ(fingerprint(run_among_others(*model, tokens, 1)), want) << name << ", decoded in a batch";
+  for (const int n_threads : {2, 3}) {
+    base::ThreadPool pool(n_threads);
+    const auto threaded = load_model(folder, pool);
+    EXPECT_EQ(fingerprint(run(*threaded, tokens, effort.n)), want) << name << ", " << n_threads << " threads";
+    EXPECT_EQ(fingerprint(run_among_others(*threaded, tokens, 13)), want)
+        << name << ", " << n_threads << " threads, prefilled in a batch";
+  }
+  base::ThreadPool two(2);
+  for (const kernels::Isa isa : kernels::cpu_isas()) {
+    const size_t n = isa == kernels::Isa::kRef ? effort.n_ref : effort.n;
+    const auto other = load_model(folder, two, isa);
+    const std::vector<int32_t> first(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n));
+    EXPECT_EQ(fingerprint(run(*other, first, 40)), fingerprint(std::span(whole).first(n * n_vocab)))
+        << name << ", " << kernels::isa_name(isa);
+  }
+}
+
+TEST(Reproducibility, GoldenModels) {
+  for (const char* name : {"qwen3-f32", "qwen3-bf16-tied", "qwen3-f32-bias", "llama-f32-llama3",
+                           "llama-bf16-bias", "llama-f16-linear", "qwen3-int8"}) {
+    expect_same_bits(golden_path(name), name, {});
+  }
+}
+
+TEST(Reproducibility, DemoModel) { expect_same_bits(kDemo, "demo", kDemoEffort); }
+
+TEST(Reproducibility, DemoModelInInt8) {
+  TestCheckpoint demo(kDemo);
+  for (int layer = 0; layer < 5; ++layer) {
+    for (const char* module : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                               "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      demo.quantize("model.layers." + std::to_string(layer) + "." + module, tensor::DType::kBF16);
+    }
+  }
+  demo.set_quantized(R"(["Linear"])");
+  const TempFolder folder;
+  demo.write(folder.path());
+  expect_same_bits(folder.path(), "demo, W8A8", kDemoEffort);
+}
+
+// Linears that read the same rows in three forms: q in int8, k in bf16, v in F32; gate in int8, up in bf16.
+TEST(Reproducibility, MixedForms) {
+  TestCheckpoint mixed(golden_path("qwen3-bf16-tied"));
+  for (int layer = 0; layer < 3; ++layer) {
+    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+    mixed.quantize(prefix + "self_attn.q_proj", tensor::DType::kBF16);
+    mixed.quantize(prefix + "mlp.gate_proj", tensor::DType::kF32);
+    TestTensor& v = mixed[prefix + "self_attn.v_proj.weight"];
+    v = TestTensor::of(tensor::DType::kF32, v.shape, v.floats());
+  }
+  mixed.set_quantized(R"(["re:.*q_proj", "re:.*gate_proj"])");
+  const TempFolder folder;
+  mixed.write(folder.path());
+  expect_same_bits(folder.path(), "mixed forms", {});
+}
+
+}  // namespace
+}  // namespace octavo::model
