@@ -3,12 +3,14 @@
 //
 // The keys of a sequence lie in blocks of kKvBlockTokens at absolute positions 0, 64, 128 … For a query at
 // position p, head h, and each block b with positions <= p, in rising order:
-//   s_t = scale * dot(q, k_t)        dot over head_dim in the order of gemm_f.h; q rounded to bf16 when KV is
-//   bf16 m_b = max s_t,  p_t = exp(s_t - m_b), rounded to bf16 when KV is bf16;  l_b = sum p_t (16 partial
-//   sums by t mod 16) o_b[d] = sum_t p_t v_t[d]        in the order of gemm_f.h with k = t inside the block
-// masked and unfilled positions are left out (count as zero). Blocks merge from left to right:
+//   s_t = scale * dot(q, k_t)        over head_dim in the order of gemm_f.h; q rounded to bf16 when KV is
+//   m_b = max s_t;  p_t = exp(s_t - m_b), rounded to bf16 when KV is;  l_b = sum p_t (16 sums by t mod 16)
+//   o_b[d] = sum_t p_t v_t[d]        in the order of gemm_f.h with k = t inside the block
+// Masked and unfilled positions are left out, whatever lies there. Blocks merge from left to right, from
+// M = -inf, L = 0, O = 0:
 //   M' = max(M, m_b), a = exp(M - M'), c = exp(m_b - M');  L = fma(L, a, l_b * c);  O = fma(O, a, o_b * c)
-// and out = O / L. exp is kernels/exp.h's on every ISA.
+// and out = O / L + 0 (zeros are positive, so that padding with zeros cannot show). exp is vec/exp.inl's on
+// every ISA. Same bits for every tiling, batch, number of threads and ISA (of a NaN only that it is one).
 #include <cstddef>
 #include <cstdint>
 #include <span>

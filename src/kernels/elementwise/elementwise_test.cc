@@ -343,6 +343,18 @@ TEST(Elementwise, AddAddsAllAndNoMore) {
   }
 }
 
+TEST(Elementwise, DenormalsAreFlushedOnEveryThreadAndTheCallers) {
+  for (const int n_threads : {1, 3}) {
+    base::ThreadPool pool(n_threads);
+    for (const Isa isa : cpu_isas()) {
+      const std::vector<float> x(200000, kDenormal);
+      std::vector<float> y(x.size(), kDenormal);
+      add(pool, select_elementwise(isa), x.data(), y.data(), static_cast<int64_t>(x.size()));
+      EXPECT_EQ(y, std::vector<float>(x.size(), 0.0F)) << isa_name(isa);
+    }
+  }
+}
+
 TEST(Exp, IsWithinOneUlpOverAllFloatsAndTheSameOnEveryIsa) {
   std::vector<float> x;
   for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 9973) {
