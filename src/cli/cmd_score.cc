@@ -1,8 +1,8 @@
 // octavo score: token ids or a text a line to the log-probability of every token and the likeliest after
 // each.
-#include "octavo/engine.h"
-
 #include <algorithm>
+
+#include "octavo/engine.h"
 
 #include "base/text_format.h"
 #include "cli/args.h"

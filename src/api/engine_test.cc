@@ -1,0 +1,217 @@
+#include "octavo/engine.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+namespace octavo {
+namespace {
+
+const std::string kDemo = OCTAVO_SOURCE_DIR "/models/demo";
+
+Engine& demo() {
+  static Engine engine = [] {
+    auto opened = Engine::open(kDemo);
+    EXPECT_TRUE(opened.ok()) << opened.status().message();
+    return std::move(opened).value();
+  }();
+  return engine;
+}
+
+std::string data_model(const std::string& name) {
+  const char* chosen = std::getenv("OCTAVO_DATA");
+  return std::string(chosen != nullptr ? chosen : OCTAVO_SOURCE_DIR "/../shared/data") + "/models/" + name;
+}
+
+struct Output {
+  std::string text;
+  std::vector<int32_t> ids;
+  FinishReason finish = FinishReason::kNone;
+};
+
+Output run(Engine& engine, const Request& request) {
+  Output output;
+  auto stream = engine.submit(request);
+  EXPECT_TRUE(stream.ok()) << stream.status().message();
+  if (!stream.ok()) return output;
+  for (;;) {
+    auto delta = stream->next();
+    EXPECT_TRUE(delta.ok()) << delta.status().message();
+    if (!delta.ok() || !delta->has_value()) break;
+    EXPECT_EQ(output.finish, FinishReason::kNone) << "a delta after the last";
+    output.text += (*delta)->text;
+    output.ids.insert(output.ids.end(), (*delta)->token_ids.begin(), (*delta)->token_ids.end());
+    output.finish = (*delta)->finish;
+  }
+  EXPECT_EQ(stream->stats().n_output_tokens, static_cast<int64_t>(output.ids.size()));
+  return output;
+}
+
+Request greedy(const std::string& prompt, int64_t max_tokens) {
+  Request request;
+  request.prompt = prompt;
+  request.sampling.temperature = 0.0F;
+  request.sampling.max_tokens = max_tokens;
+  request.sampling.ignore_eos = true;
+  return request;
+}
+
+TEST(Engine, SaysWhatTheModelIs) {
+  const ModelInfo& info = demo().model();
+  EXPECT_EQ(info.architecture, "Qwen3ForCausalLM");
+  EXPECT_EQ(info.quantization, "none");
+  EXPECT_EQ(info.n_layers, 5);
+  EXPECT_EQ(info.n_vocab, 12288);
+  EXPECT_EQ(info.max_context, 512);
+  EXPECT_EQ(info.fingerprint.size(), 16U);
+}
+
+TEST(Engine, TheFingerprintIsTheModelsNotTheMachines) {
+  EngineOptions options;
+  options.n_threads = 1;
+  options.max_context = 100;
+  const auto again = Engine::open(kDemo, options);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->model().fingerprint, demo().model().fingerprint);
+}
+
+TEST(Engine, TokenIdsAsPromptGiveWhatTheirTextGives) {
+  const Output of_text = run(demo(), greedy("The old man", 8));
+  Request request = greedy("", 8);
+  request.token_ids = *demo().tokenize("The old man", true);
+  EXPECT_EQ(run(demo(), request).ids, of_text.ids);
+  EXPECT_EQ(of_text.finish, FinishReason::kLength);
+}
+
+TEST(Engine, AStopTextMayLieAcrossTokens) {
+  const Output whole = run(demo(), greedy("The old man", 16));
+  ASSERT_GT(whole.text.size(), 12U);
+  for (size_t begin = 1; begin + 5 < whole.text.size(); begin += 3) {
+    Request request = greedy("The old man", 16);
+    request.sampling.stop = {whole.text.substr(begin, 5)};
+    const Output stopped = run(demo(), request);
+    EXPECT_EQ(stopped.text, whole.text.substr(0, whole.text.find(request.sampling.stop[0])));
+    EXPECT_EQ(stopped.finish, FinishReason::kStop);
+  }
+}
+
+TEST(Engine, AStopTokenEndsTheTextWithoutBeingPartOfIt) {
+  const Output whole = run(demo(), greedy("The old man", 8));
+  Request request = greedy("The old man", 8);
+  request.sampling.stop_token_ids = {whole.ids[3]};
+  const Output stopped = run(demo(), request);
+  EXPECT_EQ(stopped.finish, FinishReason::kStop);
+  EXPECT_EQ(stopped.ids.back(), whole.ids[3]);
+  EXPECT_LT(stopped.text.size(), whole.text.size());
+  EXPECT_EQ(whole.text.rfind(stopped.text, 0), 0U);
+}
+
+TEST(Engine, GenerationConfigGivesTheDefaults) {
+  Request request;
+  request.prompt = "The old man";
+  request.sampling.max_tokens = 12;
+  request.sampling.seed = 3;
+  const Output by_default = run(demo(), request);
+  request.sampling.temperature = 0.8F;  // what the demo's generation_config.json says
+  request.sampling.top_p = 0.95F;
+  request.sampling.top_k = 50;
+  EXPECT_EQ(run(demo(), request).ids, by_default.ids);
+}
+
+TEST(Engine, StreamsTakeTurnsAndOutliveTheEngine) {
+  const Output alone = run(demo(), greedy("The old man", 6));
+  std::optional<Stream> first, second;
+  {
+    auto engine = Engine::open(kDemo);
+    ASSERT_TRUE(engine.ok());
+    first = std::move(*engine->submit(greedy("The old man", 6)));
+    second = std::move(*engine->submit(greedy("In those days", 6)));
+  }
+  std::string text;
+  for (int i = 0; i < 6; ++i) {
+    text += (*first->next())->text;
+    EXPECT_TRUE(second->next().ok());
+  }
+  EXPECT_EQ(text, alone.text);
+  EXPECT_FALSE(first->next()->has_value());
+}
+
+TEST(Engine, RefusesBadRequestsByName) {
+  const auto refused = [](const Request& request, const std::string& expected) {
+    const auto stream = demo().submit(request);
+    ASSERT_FALSE(stream.ok());
+    EXPECT_EQ(stream.status().code(), StatusCode::kInvalidArgument);
+    EXPECT_NE(stream.status().message().find(expected), std::string::npos) << stream.status().message();
+  };
+  refused(greedy("caf\xe9", 1), "prompt");
+  refused(greedy("", 1), "prompt");
+  refused(greedy("a", -1), "max_tokens");
+  Request request = greedy("a", 1);
+  request.sampling.stop = {""};
+  refused(request, "stop");
+  request = greedy("a", 1);
+  request.sampling.min_p = 1.5F;
+  refused(request, "min_p");
+  request = greedy("", 1);
+  request.token_ids = {-7};
+  refused(request, "prompt[0]");
+}
+
+TEST(Engine, ScoreRefusesWhatItCannotScore) {
+  EXPECT_EQ(demo().score({}, 1).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(demo().score({1}, -1).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(demo().score({1}, 12289).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_FALSE(demo().score({12288}, 1).ok());
+  EXPECT_FALSE(demo().score(std::vector<int32_t>(513, 1), 1).ok());
+}
+
+TEST(Engine, AChatBecomesTheTemplatesText) {
+  const auto request = demo().chat_request(
+      R"({"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": true})");
+  ASSERT_TRUE(request.ok()) << request.status().message();
+  EXPECT_EQ(request->prompt, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_FALSE(demo().chat_request("{").ok());
+  EXPECT_FALSE(demo().chat_request("[]").ok());
+}
+
+// A tokenizer that adds a BOS and a template that writes one make one, not two.
+TEST(Engine, ARenderedChatCarriesExactlyOneBos) {
+  const std::string model = data_model("stories260k");
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << model << " is not here; set OCTAVO_DATA";
+  const auto folder = std::filesystem::temp_directory_path() / ("octavo-bos-" + std::to_string(::getpid()));
+  std::filesystem::copy(model, folder);
+  for (const char* source : {"{{ bos_token }}{{ messages[0].content }}", "{{ messages[0].content }}"}) {
+    const auto path = folder / "chat_template.jinja";
+    std::filesystem::remove(path);
+    FILE* file = std::fopen(path.c_str(), "w");
+    ASSERT_NE(file, nullptr);
+    std::fputs(source, file);
+    std::fclose(file);
+    auto engine = Engine::open(folder.string());
+    ASSERT_TRUE(engine.ok()) << engine.status().message();
+    const auto request = engine->chat_request(R"({"messages": [{"role": "user", "content": "Once upon"}]})");
+    ASSERT_TRUE(request.ok()) << request.status().message();
+    const auto ids = *engine->tokenize(request->prompt, request->add_special_tokens);
+    EXPECT_EQ(ids.front(), 1) << source;
+    EXPECT_EQ(std::count(ids.begin(), ids.end(), 1), 1) << source;
+  }
+  std::filesystem::remove_all(folder);
+}
+
+// The space before a word is part of the word's token; only at a text's beginning is it dropped.
+TEST(Engine, OutputContinuesThePromptsText) {
+  const std::string model = data_model("stories260k");
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << model << " is not here; set OCTAVO_DATA";
+  auto engine = Engine::open(model);
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
+  EXPECT_EQ(run(*engine, greedy("", 4)).text.rfind("Once", 0), 0U);
+  EXPECT_EQ(run(*engine, greedy("Once upon a time", 3)).text.rfind(",", 0), 0U);
+  EXPECT_EQ(run(*engine, greedy("Once upon a time, there was", 3)).text.rfind(" a ", 0), 0U);
+}
+
+}  // namespace
+}  // namespace octavo
