@@ -9,6 +9,9 @@ For a model NAME, OUT/NAME/ is the folder and OUT/NAME.safetensors holds the exp
     low      F32 [t, vocab]  (BF16 and F16 models) of transformers in that type: the error we may make twice
     hidden   F32 [n_layers + 1, t, d_model]  (some models) the residual stream before each layer and after the last
     tap.L.S  F32 [t, k]      (some models) what layer L's q_proj, o_proj, gate_proj, down_proj read (S = 0 … 3)
+OUT/demo.safetensors is for models/demo, on a text of English and Chinese; its logits are too wide to keep them all:
+    nll      F32 [t - 1]     -log p(tokens[i + 1]), and nll_low of transformers in bf16
+    logits   F32 [vocab], low  after the last token
 The int8 model's linears are evaluated as Octavo defines W8A8 (docs/NUMERICS.md), everything else in fp32.
 """
 
@@ -189,12 +192,33 @@ def make(out, name, m, seed):
     print(f"{name}: max |logit| {expected['logits'].abs().max():.2f}, {size / 1024:.0f} KiB")
 
 
+DEMO_TEXT = """The rain had not ceased since morning, and Mr. Harding, who disliked nothing so much as a wet
+journey, stood at the window of the inn and looked down upon the yard. "You will not go to-night, sir?" said the
+landlady. He answered that he must; that his sister was expecting him, and that he had never yet broken his word.
+是岁大旱，民多饥。太守开仓以赈之，全活者甚众。帝闻而嘉之，赐帛百匹。"""
+
+
+def make_demo(out):
+    folder = pathlib.Path(__file__).parent.parent / "models/demo"
+    tokens = torch.tensor(transformers.AutoTokenizer.from_pretrained(folder)(DEMO_TEXT)["input_ids"])
+    expected = {"tokens": tokens}
+    for suffix, dtype in [("", torch.float32), ("_low", torch.bfloat16)]:
+        logits, _ = evaluate(load(folder, dtype), tokens, False)
+        nll = torch.nn.functional.cross_entropy(logits[:-1], tokens[1:], reduction="none")
+        expected["nll" + suffix] = nll
+        expected["low" if suffix else "logits"] = logits[-1].contiguous()
+        print(f"demo{suffix}: {len(tokens)} tokens, {nll.mean():.4f} nats a token")
+    save_file(expected, out / "demo.safetensors")
+    (out / "demo.safetensors").chmod(0o644)
+
+
 def main():
     out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "tests/golden")
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
     for seed, (name, m) in enumerate(MODELS.items()):
         make(out, name, m, 1000 * (seed + 1))
+    make_demo(out)
     total = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     print(f"{total / 1e6:.2f} MB in all")
 

@@ -72,6 +72,37 @@ TEST(GoldenInt8, Logits) {
               max_difference(got, want) / max_abs(want), static_cast<unsigned long long>(fingerprint(got)));
 }
 
+// The trained model on text: every token's loss, and the whole last row of logits.
+TEST(GoldenDemo, LossAndLogits) {
+  const Expected expected("demo");
+  base::ThreadPool pool(2);
+  const auto model = load_model(std::string(OCTAVO_SOURCE_DIR) + "/models/demo", pool);
+  const std::vector<int32_t> tokens = expected.tokens();
+  const auto n_vocab = static_cast<size_t>(model->config().n_vocab);
+  const std::vector<float> logits = run(*model, tokens, tokens.size());
+  std::vector<float> nll;
+  double sum = 0;
+  for (size_t i = 0; i + 1 < tokens.size(); ++i) {
+    const std::span<const float> row = std::span(logits).subspan(i * n_vocab, n_vocab);
+    double partition = 0;
+    for (const float logit : row) partition += std::exp(static_cast<double>(logit));
+    nll.push_back(static_cast<float>(std::log(partition) -
+                                     static_cast<double>(row[static_cast<size_t>(tokens[i + 1])])));
+    sum += static_cast<double>(nll.back());
+  }
+  const std::vector<float> want = expected.floats("nll"), last = expected.floats("logits");
+  EXPECT_LE(max_difference(nll, want), 2 * max_difference(expected.floats("nll_low"), want));
+  const std::span<const float> got_last = std::span(logits).last(n_vocab);
+  EXPECT_LE(max_difference(got_last, last), 2 * max_difference(expected.floats("low"), last));
+  const double mean = sum / static_cast<double>(nll.size());
+  EXPECT_NEAR(mean, 4.8907, 0.003);  // transformers in fp32
+  std::printf(
+      "demo               %.4f nats a token, max error of the last logits %.2e, of a token's loss %.2e; "
+      "transformers in bf16 %.2e, %.2e\n",
+      mean, max_difference(got_last, last), max_difference(nll, want),
+      max_difference(expected.floats("low"), last), max_difference(expected.floats("nll_low"), want));
+}
+
 // Keeps what it hears.
 class Recorder : public Tap {
  public:
