@@ -1,7 +1,7 @@
-// The formulas of attention.h, written once on vec/<isa>.inl and exp.inl; included by each ISA's file inside its
-// target region and anonymous namespace. Both products, q k^T with tokens as lanes and p v with dimensions as
-// lanes, are `product`; kRowsPerPass rows share each read of K and V. A row's bits depend on nothing but its
-// own q, position and the K and V up to it.
+// The formulas of attention.h, written once on vec/<isa>.inl and exp.inl; included by each ISA's file inside
+// its target region and anonymous namespace. Both products, q k^T with tokens as lanes and p v with
+// dimensions as lanes, are `product`; kRowsPerPass rows share each read of K and V. A row's bits depend on
+// nothing but its own q, position and the K and V up to it.
 
 struct Bf16Operand {  // [k/2][stride][2]
   const uint16_t* values;
@@ -20,8 +20,8 @@ struct F32Operand {  // [k][stride]
   }
 };
 
-// sums[r] = sum over k in [begin, end), k < n_k[r], k even or odd, of a[r,k] * b[k, column … column + 15], from
-// zero in rising k by fused multiply-add. begin is even, n_k rises.
+// sums[r] = sum over k in [begin, end), k < n_k[r], k even or odd, of a[r,k] * b[k, column … column + 15],
+// from zero in rising k by fused multiply-add. begin is even, n_k rises.
 template <int R, int kParity, class Operand>
 inline void sum_parity(const float* a, int64_t a_stride, const Operand& b, int64_t column, int64_t begin,
                        int64_t end, const int64_t* n_k, F32x16* sums) {
@@ -65,10 +65,10 @@ struct TileRows {
   int64_t n_rows, head_dim, v_width;
   bool bf16;
   float scale;
-  float* q;           // [n_rows, head_dim]
-  float* o;           // [n_rows, v_width]
-  float* running_max; // [n_rows]
-  float* running_sum; // [n_rows]
+  float* q;            // [n_rows, head_dim]
+  float* o;            // [n_rows, v_width]
+  float* running_max;  // [n_rows]
+  float* running_sum;  // [n_rows]
 };
 
 // s[64] -> p[64] over the first n tokens, zero after them (as far as whole vectors go); returns their sum.

@@ -1,6 +1,6 @@
-// The formulas of elementwise.h, written once on vec/<isa>.inl and exp.inl; included by each ISA's file inside
-// its target region and anonymous namespace. A row is cut into vectors of 16 values; a short last vector is
-// padded with zeros, so that tails take the same path.
+// The formulas of elementwise.h, written once on vec/<isa>.inl and exp.inl; included by each ISA's file
+// inside its target region and anonymous namespace. A row is cut into vectors of 16 values; a short last
+// vector is padded with zeros, so that tails take the same path.
 
 // A row's absmax below this counts as zero: the scale, absmax / 127, would be flushed as a denormal.
 inline constexpr float kSmallestAbsmax = 0x1p-119F;
@@ -35,7 +35,8 @@ inline void write_s8(const Row& row, int64_t k, int8_t* out, float* scale) {
   for (int64_t i = 0; i < k; i += 16) {
     const int64_t n = k - i;
     const F32x16 values = row.at(i, n);
-    largest = max(largest, magnitude_bits(n >= 16 ? values : select(first_lanes(n), values, broadcast(0.0F))));
+    largest =
+        max(largest, magnitude_bits(n >= 16 ? values : select(first_lanes(n), values, broadcast(0.0F))));
   }
   const float absmax = std::bit_cast<float>(max_of_lanes(largest));
   if (!(absmax <= 0x1.fffffep+127F)) {

@@ -1,5 +1,5 @@
-// Sixteen floats in two 256-bit registers: vec/ref.inl's functions, lane for lane. Included as that file says,
-// with "kernels/x86_intrinsics.h".
+// Sixteen floats in two 256-bit registers: vec/ref.inl's functions, lane for lane. Included as that file
+// says, with "kernels/x86_intrinsics.h".
 
 // 4 rows x 2 registers of sums are the 8 chains that two multiply-adds a cycle need; 5 and 6 were no faster.
 inline constexpr int kRowsPerPass = 4;
@@ -59,9 +59,7 @@ inline F32x16 operator/(F32x16 a, F32x16 b) {
 inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
   return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
 }
-inline F32x16 max(F32x16 a, F32x16 b) {
-  return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
-}
+inline F32x16 max(F32x16 a, F32x16 b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
 
 inline Mask16 first_lanes(int64_t n) {
   return {_mm256_castsi256_ps(first_low(n)), _mm256_castsi256_ps(first_high(n))};
@@ -130,8 +128,8 @@ inline __m256 round_to_bf16(__m256 x) {
 }
 inline F32x16 round_to_bf16(F32x16 x) { return {round_to_bf16(x.low), round_to_bf16(x.high)}; }
 inline void store_bf16_first(uint16_t* to, F32x16 x, int64_t n) {
-  const __m256i packed = _mm256_packus_epi32(_mm256_srli_epi32(bf16_bits(x.low), 16),
-                                             _mm256_srli_epi32(bf16_bits(x.high), 16));
+  const __m256i packed =
+      _mm256_packus_epi32(_mm256_srli_epi32(bf16_bits(x.low), 16), _mm256_srli_epi32(bf16_bits(x.high), 16));
   const __m256i halves = _mm256_permute4x64_epi64(packed, 0xd8);  // packing works within 128-bit halves
   if (n >= 16) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), halves);
@@ -144,9 +142,9 @@ inline void store_bf16_first(uint16_t* to, F32x16 x, int64_t n) {
 template <int kWhich>
 inline __m256 load_bf16_of_pairs_8(const uint16_t* x) {
   const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
-  return _mm256_castsi256_ps(
-      kWhich == 0 ? _mm256_slli_epi32(pairs, 16)
-                  : _mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000U))));
+  return _mm256_castsi256_ps(kWhich == 0
+                                 ? _mm256_slli_epi32(pairs, 16)
+                                 : _mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000U))));
 }
 template <int kWhich>
 inline F32x16 load_bf16_of_pairs(const uint16_t* x) {

@@ -1,6 +1,7 @@
-// Sixteen floats in plain C++: the definition that every other vec/<isa>.inl follows lane by lane, and with it
-// the formulas written on top (exp.inl, elementwise/rows.inl, attention/tile.inl). Included inside an anonymous
-// namespace, in an ISA's target region, after <bit>, <cmath>, <cstdint>, <cstring>, "tensor/dtype.h".
+// Sixteen floats in plain C++: the definition that every other vec/<isa>.inl follows lane by lane, and with
+// it the formulas written on top (exp.inl, elementwise/rows.inl, attention/tile.inl). Included inside an
+// anonymous namespace, in an ISA's target region, after <bit>, <cmath>, <cstdint>, <cstring>,
+// "tensor/dtype.h".
 
 // Rows that share one pass over a B operand (attention/tile.inl). No row's bits depend on it; it
 // differs from avx2.inl's, so that comparing the two shows that.
@@ -77,8 +78,8 @@ inline F32x16 select(const Mask16& mask, const F32x16& yes, const F32x16& no) {
   return each_lane([&](int i) { return mask.lane[i] ? yes.lane[i] : no.lane[i]; });
 }
 
-// x with the low bits of `exponent` added to its exponent field: x * 2^n where the bits of `exponent` are n mod
-// 2^9.
+// x with the low bits of `exponent` added to its exponent field: x * 2^n where the bits of `exponent` are n
+// mod 2^9.
 inline F32x16 add_to_exponent(const F32x16& x, const F32x16& exponent) {
   return each_lane([&](int i) {
     return std::bit_cast<float>(std::bit_cast<uint32_t>(x.lane[i]) +
