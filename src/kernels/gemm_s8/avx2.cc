@@ -115,12 +115,14 @@ void gemm_s8_f32_4x16x4_avx2(const GemmS8Block& block) {
     const std::byte* panel = block.panels + column / kPanel * block.panel_stride_bytes;
     for (int64_t i = 0; i < block.m; ++i)
       std::memcpy(sums + i * kPanel, panel + start_at, kPanel * kLaneBytes);
-    for (int64_t step = 0; step * kLaneBytes < block.k; step += kPassSteps) {
+    int64_t step = 0;
+    do {
       const int64_t n_pass = std::min(kPassSteps, n_steps - step);
       const int64_t n_rest = step + n_pass == n_steps ? block.k % kLaneBytes : 0;
       add_rows(block.x + step * kLaneBytes, block.m, block.k, panel + step * kPanel * kLaneBytes, n_pass,
                n_rest, sums);
-    }
+      step += n_pass;
+    } while (step < n_steps);
     write_panel(block, column, sums);
   }
 }
