@@ -1,11 +1,11 @@
 // exp(x), one formula for every ISA; included after vec/<isa>.inl. silu and attention are its callers.
-//   n = round(x / ln 2),  r = x - n ln2_high - n ln2_low  (|r| <= ln 2 / 2; both steps fused, the first
-//   exact) exp(r) by Horner's rule with fused multiply-adds, 1 + r (1 + r q(r)), q of degree 4;  then times
-//   2^n.
+//
+//   n = round(x / ln 2);  r = x - n ln2_high - n ln2_low, |r| <= ln 2 / 2, both steps fused, the first exact;
+//   exp(x) = 2^n (1 + r (1 + r q(r))), q of degree 4, by Horner's rule with fused multiply-adds.
+//
 // q is the minimax polynomial of the relative error (Remez; 3.1e-9 = 2^-28.3 before its coefficients are
 // rounded to fp32). Measured over every float whose exp is a normal number: error <= 0.895 ulp, 98.3 %
-// correctly rounded. exp(0) = 1; NaN gives NaN; results that would not be normal numbers are 0, results past
-// the largest float inf.
+// correctly rounded. exp(0) = 1; NaN gives NaN; a result below the normal numbers is 0, one above them inf.
 inline F32x16 exp(F32x16 x) {
   constexpr float kInverseLn2 = 0x1.715476p+0F;
   constexpr float kLn2High = 0x1.62e430p-1F, kLn2Low = -0x1.05c610p-29F;
