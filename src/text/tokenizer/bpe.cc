@@ -215,7 +215,7 @@ class Bpe::Segmenter {
   void add(int32_t id, size_t n_bytes) {
     auto& symbols = scratch_.symbols;
     if (bpe_.can_cut_ && !symbols.empty() && !bpe_.joinable_.find(symbols.back().id, id)) flush();
-    symbols.push_back({id, 0, 0});
+    symbols.push_back({id, 0, 0, -1});
     end_ += n_bytes;
   }
 
@@ -359,8 +359,11 @@ void Bpe::merge_symbols(Scratch& scratch, std::vector<int32_t>& ids) const {
   const auto symbol = [&](int32_t position) -> Scratch::Symbol& {
     return symbols[static_cast<size_t>(position)];
   };
-  const auto candidate = [&](int32_t left, int32_t right) {
-    const PairTable::Entry* merge = merges_.find(symbol(left).id, symbol(right).id);
+  // Looks the pair at `left` up again; true if that adds a candidate.
+  const auto add_candidate = [&](int32_t left) {
+    Scratch::Symbol& l = symbol(left);
+    const PairTable::Entry* merge = l.next < 0 ? nullptr : merges_.find(l.id, symbol(l.next).id);
+    l.merged = merge ? merge->merged : -1;
     if (merge) heap.push_back({uint64_t{merge->rank} << 32 | static_cast<uint32_t>(left), merge->merged});
     return merge != nullptr;
   };
@@ -369,7 +372,7 @@ void Bpe::merge_symbols(Scratch& scratch, std::vector<int32_t>& ids) const {
   for (int32_t i = 0; i < n; ++i) {
     symbol(i).previous = i - 1;
     symbol(i).next = i + 1 < n ? i + 1 : -1;
-    if (i > 0) candidate(i - 1, i);
+    add_candidate(i);
   }
   std::make_heap(heap.begin(), heap.end(), later);
   while (!heap.empty()) {
@@ -378,18 +381,16 @@ void Bpe::merge_symbols(Scratch& scratch, std::vector<int32_t>& ids) const {
     heap.pop_back();
     const auto at = static_cast<int32_t>(top.order & 0xFFFFFFFF);
     Scratch::Symbol& left = symbol(at);
-    if (left.id < 0 || left.next < 0) continue;
     // Stale if either side has changed since, unless what stands there now merges into the same token.
-    const PairTable::Entry* merge = merges_.find(left.id, symbol(left.next).id);
-    if (!merge || merge->merged != top.merged) continue;
+    if (left.id < 0 || left.merged != top.merged) continue;
 
     Scratch::Symbol& right = symbol(left.next);
     left.id = top.merged;
     left.next = right.next;
     right.id = -1;
     if (left.next >= 0) symbol(left.next).previous = at;
-    if (left.previous >= 0 && candidate(left.previous, at)) std::push_heap(heap.begin(), heap.end(), later);
-    if (left.next >= 0 && candidate(at, left.next)) std::push_heap(heap.begin(), heap.end(), later);
+    if (left.previous >= 0 && add_candidate(left.previous)) std::push_heap(heap.begin(), heap.end(), later);
+    if (add_candidate(at)) std::push_heap(heap.begin(), heap.end(), later);
   }
   for (int32_t i = 0; i >= 0; i = symbol(i).next) ids.push_back(symbol(i).id);
 }

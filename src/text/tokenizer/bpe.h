@@ -51,6 +51,7 @@ class Bpe {
     friend class Bpe;
     struct Symbol {
       int32_t id, previous, next;
+      int32_t merged;  // what it and the next symbol merge into, -1 if nothing
     };
     struct Candidate {
       uint64_t order;  // rank, then position

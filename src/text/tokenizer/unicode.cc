@@ -7,6 +7,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <bitset>
 #include <iterator>
 #include <memory>
@@ -40,6 +41,9 @@ const Row* row_of(const Row (&table)[n], uint32_t code_point) {
   return row - 1;
 }
 
+// Characters in the longest decomposition (of U+FDFA).
+constexpr int kMaxDecomposition = 18;
+
 uint32_t stand_in(uint32_t code_point) {
   const StandIn* row = row_of(kStandIns, code_point);
   return row ? row->stand_in : code_point;
@@ -65,22 +69,53 @@ bool is_inert(uint32_t code_point, NormalForm form) {
   return !row || !(row->forms >> static_cast<int>(form) & 1);
 }
 
+// Whether a character that is inert to the package may be joined with marks behind it. If utf8proc, being
+// newer, knows more of it than the package, it may not.
+bool may_lead(uint32_t code_point, NormalForm form) {
+  if (form == NormalForm::kNfd || form == NormalForm::kNfkd) return false;
+  const utf8proc_property_t* property = utf8proc_get_property(static_cast<utf8proc_int32_t>(code_point));
+  return property->combining_class == 0 && (form == NormalForm::kNfc || property->decomp_type == 0) &&
+         stand_in(code_point) == code_point;
+}
+
+uint8_t combining_class(utf8proc_int32_t code_point) {
+  return static_cast<uint8_t>(utf8proc_get_property(code_point)->combining_class);
+}
+
+// Canonical ordering. utf8proc_decompose would do it too, but takes quadratic time for long runs of marks.
+void order_marks(std::vector<utf8proc_int32_t>& code_points) {
+  for (auto begin = code_points.begin(); begin != code_points.end();) {
+    const auto is_starter = [](utf8proc_int32_t c) { return combining_class(c) == 0; };
+    begin = std::find_if_not(begin, code_points.end(), is_starter);
+    const auto end = std::find_if(begin, code_points.end(), is_starter);
+    std::stable_sort(begin, end, [](utf8proc_int32_t a, utf8proc_int32_t b) {
+      return combining_class(a) < combining_class(b);
+    });
+    begin = end;
+  }
+}
+
 // Appends the normal form of a stretch of text that begins and ends where normalization of its neighbours is
 // unaffected.
 void append_normalized(std::string_view stretch, NormalForm form, std::string& to) {
-  std::vector<utf8proc_int32_t> code_points;
   const bool compose = form == NormalForm::kNfc || form == NormalForm::kNfkc;
   const bool compatible = form == NormalForm::kNfkc || form == NormalForm::kNfkd;
   const auto options =
       static_cast<utf8proc_option_t>(UTF8PROC_STABLE | (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
                                      (compatible ? UTF8PROC_COMPAT : 0));
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(stretch.data());
-  const auto n_bytes = static_cast<utf8proc_ssize_t>(stretch.size());
-  const utf8proc_ssize_t n = utf8proc_decompose(bytes, n_bytes, nullptr, 0, options);
-  OCTAVO_CHECK(n >= 0);  // it fails on invalid UTF-8 only
-  code_points.resize(static_cast<size_t>(n) + 1);
-  OCTAVO_CHECK(utf8proc_decompose(bytes, n_bytes, code_points.data(), n, options) == n);
-  const utf8proc_ssize_t n_after = utf8proc_normalize_utf32(code_points.data(), n, options);
+  std::vector<utf8proc_int32_t> code_points;
+  for (size_t i = 0; i < stretch.size();) {
+    const Character c = character_at(stretch, i);
+    i += c.n_bytes;
+    std::array<utf8proc_int32_t, kMaxDecomposition> parts;
+    const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.code_point), parts.data(),
+                                           kMaxDecomposition, options, nullptr);
+    OCTAVO_CHECK(n > 0 && n <= kMaxDecomposition);
+    code_points.insert(code_points.end(), parts.begin(), parts.begin() + n);
+  }
+  order_marks(code_points);
+  const utf8proc_ssize_t n_after = utf8proc_normalize_utf32(
+      code_points.data(), static_cast<utf8proc_ssize_t>(code_points.size()), options);
   OCTAVO_CHECK(n_after >= 0);
   for (utf8proc_ssize_t i = 0; i < n_after; ++i) {
     append_utf8(static_cast<uint32_t>(code_points[static_cast<size_t>(i)]), to);
@@ -175,11 +210,7 @@ std::string_view normalize(std::string_view text, NormalForm form, std::string& 
     if (!copied) storage.clear();
     copied = true;
     size_t begin = i;
-    // A character that has a stand-in is newer than the package's compositions.
-    if (has_inert && inert >= done &&
-        stand_in(character_at(text, inert).code_point) == character_at(text, inert).code_point) {
-      begin = inert;
-    }
+    if (has_inert && may_lead(character_at(text, inert).code_point, form)) begin = inert;
     size_t end = i;
     while (end < text.size()) {
       const Character next = character_at(text, end);
