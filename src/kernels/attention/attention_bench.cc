@@ -64,22 +64,22 @@ void run(benchmark::State& state, Isa isa, tensor::DType dtype, bool decode, int
   }
 }
 
+// The kernels of this CPU's best ISA; OCTAVO_ISA chooses others.
 [[maybe_unused]] const bool kRegistered = [] {
-  for (const Isa isa : {Isa::kRef, cpu_isas().back()}) {
-    for (const tensor::DType dtype : {tensor::DType::kBF16, tensor::DType::kF32}) {
-      for (const bool decode : {false, true}) {
-        if (isa == Isa::kRef && decode) continue;
-        for (const int n_threads : {1, base::available_cores()}) {
-          const std::string name = std::string("attention/") + isa_name(select_attention(isa).isa) + "/" +
-                                   tensor::dtype_name(dtype) + (decode ? "/decode" : "/prefill") +
-                                   "/threads:" + std::to_string(n_threads);
-          benchmark::RegisterBenchmark(
-              name.c_str(), [=](benchmark::State& state) { run(state, isa, dtype, decode, n_threads); })
-              ->Arg(512)
-              ->Arg(2048)
-              ->UseRealTime()
-              ->Unit(benchmark::kMillisecond);
-        }
+  const Result<Isa> active = active_isa();
+  const Isa isa = active.ok() ? *active : cpu_isas().back();
+  for (const tensor::DType dtype : {tensor::DType::kBF16, tensor::DType::kF32}) {
+    for (const bool decode : {false, true}) {
+      for (const int n_threads : {1, base::available_cores()}) {
+        const std::string name = std::string("attention/") + isa_name(select_attention(isa).isa) + "/" +
+                                 tensor::dtype_name(dtype) + (decode ? "/decode" : "/prefill") +
+                                 "/threads:" + std::to_string(n_threads);
+        benchmark::RegisterBenchmark(
+            name.c_str(), [=](benchmark::State& state) { run(state, isa, dtype, decode, n_threads); })
+            ->Arg(512)
+            ->Arg(2048)
+            ->UseRealTime()
+            ->Unit(benchmark::kMillisecond);
       }
     }
   }
