@@ -1,6 +1,6 @@
 #pragma once
-// Calibration samples: a data set's texts as tokens. There is never padding: a sample has its own length, so nothing
-// that is no token enters a statistic.
+// Calibration samples: a data set's texts as tokens. There is never padding: a sample has its own length, so
+// nothing that is no token enters a statistic.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -32,7 +32,8 @@ struct SampleOptions {
   uint64_t seed = 0;            // decides which are taken, and their order, alone
 };
 
-// Texts begin with the tokenizer's BOS where it adds one. chat_template may be null; messages then are an error.
+// Texts begin with the tokenizer's BOS where it adds one. chat_template may be null; messages then are an
+// error.
 Result<std::vector<TokenSample>> load_samples(const DatasetSpec& spec, const SampleOptions& options,
                                               const text::Tokenizer& tokenizer,
                                               const text::ChatTemplate* chat_template);
