@@ -123,6 +123,7 @@ Result<InspectReport> inspect(const std::string& path) {
   if (!out.healthy) out.reason = problems.as_array().front().as_string();
   report.set("problems", std::move(problems));
   report.set("healthy", out.healthy);
+  report.set("reason", out.healthy ? Json() : Json(out.reason));
   out.text = for_people(report);
   Json versioned;
   versioned.set("schema_version", 1);

@@ -119,6 +119,15 @@ void Options::option(std::string names, std::string placeholder, std::optional<f
   add(std::move(names), std::move(placeholder), std::move(help), number_store(into));
 }
 
+void Options::threads(int& into) {
+  add("--threads", "N", "Default: every core this process may use", [&into](const std::string& word) {
+    constexpr int kMaxThreads = 1024;
+    OCTAVO_RETURN_IF_ERROR(read_number(word, into));
+    if (into >= 0 && into <= kMaxThreads) return Status();
+    return invalid_argument("expected 0 (every core) to " + std::to_string(kMaxThreads) + ", found " + word);
+  });
+}
+
 void Options::flag(std::string names, bool& into, std::string help) {
   add(std::move(names), "", std::move(help), {});
   entries_.back().flag = &into;

@@ -28,6 +28,8 @@ class Options {
   void option(std::string names, std::string placeholder, std::optional<int64_t>& into, std::string help);
   void option(std::string names, std::string placeholder, std::optional<uint64_t>& into, std::string help);
   void option(std::string names, std::string placeholder, std::optional<float>& into, std::string help);
+  // "--threads N", the same for every command: 0 to 1024.
+  void threads(int& into);
   // May be given several times.
   void option(std::string names, std::string placeholder, std::vector<std::string>& into, std::string help);
   void flag(std::string names, bool& into, std::string help);

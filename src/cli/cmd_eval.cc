@@ -46,7 +46,7 @@ class Eval : public Command {
                    "Stop after so many windows; default: the whole text");
     options.option("--against", "BASE", options_.base,
                    "A model folder to compare with: KL(BASE || MODEL), agreement");
-    options.option("--threads", "N", options_.n_threads, "Default: every core this process may use");
+    options.threads(options_.n_threads);
     options.flag("--json", json_, "One JSON object instead of text");
     options.epilogue(
         "The text is tokenized whole and cut into windows that do not overlap; a last, shorter one is "
@@ -57,6 +57,9 @@ class Eval : public Command {
   }
 
   int run() override {
+    if (options_.window_tokens < 2) return report_usage("--window: expected at least 2 tokens", "eval");
+    if (options_.max_windows.value_or(1) < 1)
+      return report_usage("--max-windows: expected at least 1", "eval");
     Result<EvaluateReport> report = [&] {
       ProgressBar bar;
       return evaluate(options_, &bar);

@@ -42,9 +42,8 @@ double per_second(int64_t n, double seconds) { return seconds > 0 ? static_cast<
 
 std::string speed(const char* what, int64_t n_tokens, double seconds) {
   char buffer[120];
-  std::snprintf(buffer, sizeof(buffer), "%s %lld tokens in %s (%.1f tok/s)", what,
-                static_cast<long long>(n_tokens), base::format_duration(seconds).c_str(),
-                per_second(n_tokens, seconds));
+  std::snprintf(buffer, sizeof(buffer), "%s %lld tokens in %.2f s (%.1f tok/s)", what,
+                static_cast<long long>(n_tokens), seconds, per_second(n_tokens, seconds));
   return buffer;
 }
 
@@ -74,7 +73,7 @@ class Generate : public Command {
     options.flag("--ignore-eos", sampling_.ignore_eos, "Go on after the model's end-of-text token");
     options.option("--max-context", "N", engine_.max_context,
                    "Tokens of prompt and output; default: the model's");
-    options.option("--threads", "N", engine_.n_threads, "Default: every core this process may use");
+    options.threads(engine_.n_threads);
     options.flag("--json", json_, "One JSON object at the end instead of the text as it comes");
   }
 
@@ -85,9 +84,9 @@ class Generate : public Command {
     if (!engine.ok()) return report_error(engine.status());
     catch_interrupts();  // from here on there is something to stop in good order
     auto request = make_request(*engine);
-    if (!request.ok()) return report_error(request.status());
+    if (!request.ok()) return report_refusal(request.status());
     auto stream = engine->submit(*request);
-    if (!stream.ok()) return report_error(stream.status());
+    if (!stream.ok()) return report_refusal(stream.status());
     return json_ ? print_object(*engine, *stream) : print_stream(*stream);
   }
 

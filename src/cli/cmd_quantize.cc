@@ -35,14 +35,16 @@ class Quantize : public Command {
     options.option("--samples", "N", options_.n_samples, "Calibration samples; default: 128");
     options.option("--length", "N", options_.length_tokens, "Tokens a sample is cut to; default: 512");
     options.option("--seed", "N", options_.seed, "Of the choice of samples; default: 0");
-    options.option("--threads", "N", options_.n_threads, "Default: every core this process may use");
+    options.threads(options_.n_threads);
     options.flag("--overwrite", options_.overwrite, "Replace DST if it exists");
     options.flag("--dry-run", options_.dry_run, "Check and plan, write nothing");
     options.flag("--json", json_, "One JSON object instead of text");
   }
 
   int run() override {
-    if (const Status status = check_recipe(); !status.ok()) return report_usage(status.message(), "quantize");
+    for (const Status& status : {check_recipe(), check_calibration()}) {
+      if (!status.ok()) return report_usage(status.message(), "quantize");
+    }
     Result<QuantizeReport> report = [&] {
       ProgressBar bar;
       return quantize(options_, &bar);
@@ -62,6 +64,23 @@ class Quantize : public Command {
     return invalid_argument(
         "--recipe: no preset or file " + base::quoted(options_.recipe) +
         (near.empty() ? "; the presets are " + preset_names() : "; did you mean '" + near + "'?"));
+  }
+
+  Status check_calibration() const {
+    const std::string& data = options_.calibration;
+    if (!data.empty()) {
+      const std::vector<std::string> kinds = {"ceval", "text", "jsonl"};
+      const std::string kind = data.substr(0, data.find(':'));
+      if (kind == data || std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
+        const std::string near = base::nearest(kind, kinds);
+        return invalid_argument(
+            "--calib: expected ceval:DIR, text:FILE or jsonl:FILE, found " + base::quoted(data) +
+            (near.empty() || near == kind ? std::string() : "; did you mean '" + near + ":'?"));
+      }
+    }
+    if (options_.n_samples < 1) return invalid_argument("--samples: expected at least 1");
+    if (options_.length_tokens < 1) return invalid_argument("--length: expected at least 1");
+    return {};
   }
 
   std::string to_text(const QuantizeReport& report) const {

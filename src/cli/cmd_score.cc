@@ -19,7 +19,7 @@ class Score : public Command {
   void declare(Options& options) override {
     options.positional("MODEL", model_, "A model folder");
     options.option("--top", "N", top_, "The likeliest tokens to list after every position; default: 1");
-    options.option("--threads", "N", threads_, "Default: every core this process may use");
+    options.threads(threads_);
     options.epilogue(
         "One object a line on stdin: {\"ids\": [1, 2]} or {\"text\": \"…\"} (then \"add_special_tokens\": "
         "false may be\n"

@@ -28,7 +28,12 @@ int report_error(const Status& status) {
     return kExitInterrupted;
   }
   print_line_to_stderr("error", status.message());
-  return status.code() == StatusCode::kInvalidArgument ? kExitUsage : kExitFailure;
+  return kExitFailure;
+}
+
+int report_refusal(const Status& status) {
+  const int exit_code = report_error(status);
+  return status.code() == StatusCode::kInvalidArgument ? kExitUsage : exit_code;
 }
 
 int report_usage(std::string_view message, std::string_view command) {

@@ -8,12 +8,15 @@ namespace octavo::cli {
 
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailure = 1;        // it did not work, or the model is broken
-inline constexpr int kExitUsage = 2;          // the call makes no sense
+inline constexpr int kExitUsage = 2;          // the command line makes no sense
 inline constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells expect
 
-// "octavo: error: …" on stderr; the exit code that belongs to the status.
+// "octavo: error: …" on stderr; kExitFailure, or kExitInterrupted for work that was cancelled.
 int report_error(const Status& status);
-// The same for a mistake on the command line, with a pointer to the command's help.
+// The same for an answer to a request that came from the command line: kExitUsage when the request makes no
+// sense.
+int report_refusal(const Status& status);
+// A mistake on the command line, with a pointer to the command's help; kExitUsage.
 int report_usage(std::string_view message, std::string_view command);
 
 // The library's warnings on stderr, as "octavo: warning: …".

@@ -24,7 +24,7 @@ LineEnd read_line(std::string& line) {
   line.clear();
   bool too_long = false;
   for (;;) {
-    const int c = std::getc(stdin);
+    const int c = getc_unlocked(stdin);
     if (c == EOF) {
       if (std::ferror(stdin)) return LineEnd::kError;
       if (line.empty() && !too_long) return LineEnd::kEndOfInput;

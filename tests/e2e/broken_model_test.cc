@@ -98,6 +98,7 @@ TEST(BrokenModel, InspectFailsWithTheReasonInTextAndJson) {
     const base::Json report = json_of(outcome.out);
     ASSERT_NE(report.find("healthy"), nullptr) << name;
     EXPECT_EQ(*report.find("healthy"), base::Json(false)) << name;
+    ASSERT_TRUE(report.find("reason") != nullptr && report.find("reason")->is_string()) << name;
     EXPECT_NE(report.find("reason")->as_string().find(damage.expected), std::string::npos) << name;
   }
 }

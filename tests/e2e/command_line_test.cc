@@ -63,7 +63,10 @@ TEST(CommandLine, UsageErrorsExitWithTwoAndNameTheMistake) {
        "--chat-template-kwargs: expected a JSON object"},
       {{"quantize", model}, "missing option --output DST"},
       {{"quantize", model, "-o", "/nowhere/x", "--recipe", "rtn-w8a7"}, "did you mean 'rtn-w8a8'?"},
+      {{"quantize", model, "-o", "/nowhere/x", "--calib", "cveal:x"}, "did you mean 'ceval:'?"},
+      {{"quantize", model, "-o", "/nowhere/x", "--samples", "0"}, "--samples"},
       {{"eval", model}, "missing option --text FILE"},
+      {{"eval", model, "--text", "x", "--window", "1"}, "--window: expected at least 2"},
   };
   for (const Case& c : cases) {
     const Outcome outcome = run_octavo(c.arguments);

@@ -45,6 +45,8 @@ struct Pipe {
   dup2(out.write_end, STDOUT_FILENO);
   dup2(err.write_end, STDERR_FILENO);
   signal(SIGPIPE, SIG_DFL);
+  constexpr uid_t kNobody = 65534;
+  if (options.unprivileged && geteuid() == 0 && (setgid(kNobody) != 0 || setuid(kNobody) != 0)) _exit(127);
   for (const std::string& variable : options.environment) putenv(const_cast<char*>(variable.c_str()));
   std::vector<char*> words = {const_cast<char*>(OCTAVO_PROGRAM)};
   for (const std::string& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));

@@ -9,7 +9,7 @@
 namespace octavo::e2e {
 
 struct Outcome {
-  int exit_code = -1;  // 128 + signal when a signal ended it
+  int exit_code = -1;  // 128 + signal when a signal ended it, 127 when it could not be started
   bool timed_out = false;
   std::string out, err;
 };
@@ -18,6 +18,7 @@ struct RunOptions {
   std::string input;                        // of stdin
   std::vector<std::string> environment;     // "NAME=value", added to this process's own
   std::chrono::seconds timeout{300};        // then SIGKILL; generous, for sanitizers on a busy machine
+  bool unprivileged = false;                // give up root, if this is root
   std::string send_interrupt_after_output;  // SIGINT once stdout holds this text
 };
 
