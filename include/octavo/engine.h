@@ -32,9 +32,9 @@ struct SamplingParams {
 };
 
 struct Request {
-  std::string prompt;              // text, tokenized with special tokens unless prompt_is_chat_rendered
+  std::string prompt;              // text
   std::vector<int32_t> token_ids;  // used instead of `prompt` when not empty
-  bool add_special_tokens = true;
+  bool add_special_tokens = true;  // to `prompt`: those the tokenizer puts around every text, such as a BOS
   SamplingParams sampling;
 };
 
@@ -42,8 +42,8 @@ enum class FinishReason { kNone, kStop, kLength, kCancelled };
 const char* finish_reason_name(FinishReason reason);  // "stop", "length", …
 
 struct Delta {
-  std::string text;  // always whole UTF-8 characters
-  std::vector<int32_t> token_ids;
+  std::string text;  // always whole UTF-8 characters; may be empty, as after a part of a long prompt
+  std::vector<int32_t> token_ids;  // a stop token is the last of them, and not in the text
   FinishReason finish = FinishReason::kNone;
 };
 

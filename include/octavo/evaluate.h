@@ -10,8 +10,10 @@
 namespace octavo {
 
 struct EvaluateOptions {
-  std::string model;      // folder
-  std::string text_file;  // UTF-8; tokenized whole, without special tokens, then cut into windows
+  std::string model;  // folder
+  // UTF-8; tokenized whole, without special tokens, then cut into windows. A tokenizer that begins every text
+  // with a BOS begins every window with it, in the place of the window's first token.
+  std::string text_file;
   int64_t window_tokens =
       2048;  // capped at the model's context; a last, shorter window is dropped unless it is the only one
   std::optional<int64_t> max_windows;
@@ -19,7 +21,7 @@ struct EvaluateOptions {
   int n_threads = 0;
 };
 
-// mean ± 95 % half-width over windows (paired when comparing).
+// mean ± 95 % half-width over windows (Student's t; paired when comparing; infinite with one window).
 struct Estimate {
   double mean = 0, half_width = 0;
 };

@@ -124,10 +124,6 @@ class Generate : public Command {
       object.set("content", content);
       return object;
     };
-    for (const auto& [option, text] : {std::pair{"--chat", &chat_}, std::pair{"--system", &system_}}) {
-      if (*text && !base::is_valid_utf8(**text))
-        return invalid_argument(std::string(option) + ": not valid UTF-8");
-    }
     base::Json variables;
     if (template_kwargs_) {
       auto parsed = base::parse_json(*template_kwargs_);

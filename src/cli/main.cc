@@ -28,6 +28,10 @@ int finish(const Status& printed) { return printed.ok() ? kExitOk : report_error
 
 int run(const std::vector<std::string>& words) {
   if (words.empty()) return report_usage("missing command", "");
+  for (const std::string& word : words) {  // prompts, and paths that end up in JSON
+    if (!base::is_valid_utf8(word))
+      return report_usage("argument " + base::quoted(word) + " is not valid UTF-8", "");
+  }
   const std::string& first = words.front();
   if (first == "--help" || first == "-h" || first == "help") return finish(print(program_help()));
   if (first == "--version") return finish(print("octavo " + std::string(kVersion) + "\n"));

@@ -65,6 +65,7 @@ TEST(CommandLine, UsageErrorsExitWithTwoAndNameTheMistake) {
       {{"quantize", model, "-o", "/nowhere/x", "--recipe", "rtn-w8a7"}, "did you mean 'rtn-w8a8'?"},
       {{"quantize", model, "-o", "/nowhere/x", "--calib", "cveal:x"}, "did you mean 'ceval:'?"},
       {{"quantize", model, "-o", "/nowhere/x", "--samples", "0"}, "--samples"},
+      {{"generate", model, "--prompt", "caf\xe9"}, "argument 'caf\\xe9' is not valid UTF-8"},
       {{"eval", model}, "missing option --text FILE"},
       {{"eval", model, "--text", "x", "--window", "1"}, "--window: expected at least 2"},
   };
