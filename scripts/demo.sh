@@ -4,8 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh build
-cmake --preset release -DOCTAVO_TESTS=OFF -B build/release >/dev/null
-cmake --build build/release --target octavo
+cmake --preset release -DOCTAVO_TESTS=OFF >/dev/null
+cmake --build --preset release --target octavo
 
 octavo=build/release/octavo
 prose=tests/data/prose.txt
@@ -13,11 +13,23 @@ out=build/demo
 mkdir -p "$out"
 
 quantize() {  # RECIPE [OPTIONS]: skipped when the result is newer than the program and the model
-  local recipe=$1 target=$out/octavo-demo-$1
-  shift
+  local target=$out/$1
   if [ "$target/quant_report.json" -nt "$octavo" ] && [ "$target/quant_report.json" -nt models/demo/model.safetensors ]; then
     echo "$target is up to date"
   else
-    "$octavo" quantize models/demo -o "$target" --recipe "$recipe" --overwrite "$@"
+    "$octavo" quantize models/demo -o "$target" --recipe "$1" --overwrite "${@:2}"
   fi
 }
+
+echo
+echo "== bf16 -> int8, plain rounding and SmoothQuant"
+quantize rtn-w8a8
+quantize w8a8 --calib "text:tests/data/calibration.txt" --length 256
+
+echo
+echo "== what it costs"
+tools/accuracy_table.py models/demo "$out/rtn-w8a8" "$out/w8a8" --octavo "$octavo" --text "$prose"
+
+echo
+echo "== and it writes (sampled, seed 2)"
+"$octavo" generate "$out/w8a8" --prompt "It was a dark and stormy night" --max-tokens 60 --temperature 0.8 --seed 2
