@@ -28,20 +28,20 @@ void sort_finding(const Status& status, Json& problems, Status& obstacle) {
 }
 
 // Config, tensors and tokenizer as running the model would read them.
-Status check_folder(const std::string& path, Json& problems) {
+Status check_folder(const std::string& path, Json& report, Json& problems) {
+  OCTAVO_ASSIGN_OR_RETURN(const format::Checkpoint checkpoint, format::Checkpoint::open(path));
   Status obstacle;
-  const auto checkpoint = format::Checkpoint::open(path);
-  if (!checkpoint.ok()) return checkpoint.status();
-  const auto config = model::parse_model_config(checkpoint->config(), base::join_path(path, "config.json"));
+  const auto config = model::parse_model_config(checkpoint.config(), base::join_path(path, "config.json"));
   sort_finding(config.status(), problems, obstacle);
-  if (config.ok()) sort_finding(model::check_tensors(*checkpoint, *config), problems, obstacle);
+  if (config.ok()) sort_finding(model::check_tensors(checkpoint, *config), problems, obstacle);
   const Status tokenizer = text::Tokenizer::load(path).status();
-  if (tokenizer.code() == StatusCode::kNotFound) {  // weights alone can be whole
-    if (obstacle.ok()) obstacle = tokenizer;
-  } else {
-    sort_finding(tokenizer, problems, obstacle);
-  }
-  return obstacle;
+  const bool has_tokenizer =
+      tokenizer.code() != StatusCode::kNotFound;  // without one it still runs on token ids
+  if (has_tokenizer) sort_finding(tokenizer, problems, obstacle);
+  report.set("has_tokenizer", has_tokenizer);
+  report.set("runnable", obstacle.ok());
+  report.set("not_runnable_reason", obstacle.ok() ? Json() : Json(obstacle.message()));
+  return {};
 }
 
 std::string text_of(const Json* value) {
@@ -100,6 +100,7 @@ std::string for_people(const Json& report) {
   if (is_folder) {
     line("fingerprint", text_of(report.find("fingerprint")));
     const Json* reason = report.find("not_runnable_reason");
+    line("tokenizer", report.find("has_tokenizer")->as_bool() ? "yes" : "no: runs on token ids alone");
     line("runs here", reason->is_null() ? "yes" : "no: " + text_of(reason));
   }
   const auto& problems = report.find("problems")->as_array();
@@ -114,9 +115,7 @@ Result<InspectReport> inspect(const std::string& path) {
   OCTAVO_ASSIGN_OR_RETURN(Json report, format::inspect_path(path));
   Json problems = *report.find("problems");
   if (base::is_folder(path)) {
-    const Status obstacle = check_folder(path, problems);
-    report.set("runnable", obstacle.ok());
-    report.set("not_runnable_reason", obstacle.ok() ? Json() : Json(obstacle.message()));
+    OCTAVO_RETURN_IF_ERROR(check_folder(path, report, problems));
   }
   InspectReport out;
   out.healthy = problems.as_array().empty();
