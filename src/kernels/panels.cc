@@ -23,6 +23,7 @@ void pack_panels(const PanelLayout& layout, const void* w, int64_t n, int64_t ro
   const int64_t n_whole = row_bytes / kLaneBytes;
   const auto n_rest = static_cast<size_t>(row_bytes % kLaneBytes);
   const int64_t n_lanes = layout.n_lanes(row_bytes);
+  if (n_lanes == 0) return;
   const int64_t lane_stride = layout.panel_n * kLaneBytes;
   for (int64_t panel = 0; panel < layout.n_panels(n); ++panel) {
     const std::byte* from = rows + panel * layout.panel_n * row_bytes;
