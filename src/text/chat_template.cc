@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text_format.h"
 #include "text/jinja/error.h"
+#include "text/jinja/from_json.h"
 #include "text/jinja/interpreter.h"
 #include "text/jinja/parser.h"
 
@@ -25,30 +26,6 @@ Status to_status(const jinja::Error& error) {
   const std::string where =
       error.line > 0 ? "chat template line " + std::to_string(error.line) : "chat template";
   return {error.code, where + ": " + error.message};
-}
-
-jinja::Value to_value(jinja::Runtime& runtime, const base::Json& json) {
-  const jinja::Runtime::Level level(runtime);
-  if (json.is_bool()) return jinja::Value::boolean(json.as_bool());
-  if (json.is_int()) return jinja::Value::integer(json.as_int());
-  if (json.is_double()) return jinja::Value::real(json.as_double());
-  if (json.is_string()) return runtime.string(json.as_string());
-  if (json.is_array()) {
-    std::vector<jinja::Value> items;
-    items.reserve(json.as_array().size());
-    for (const base::Json& item : json.as_array()) items.push_back(to_value(runtime, item));
-    return runtime.list(std::move(items));
-  }
-  if (json.is_object()) {
-    std::vector<std::pair<jinja::Value, jinja::Value>> items;
-    items.reserve(json.as_object().size());
-    for (const auto& [key, item] : json.as_object()) {
-      jinja::Value name = runtime.string(key);
-      items.emplace_back(std::move(name), to_value(runtime, item));
-    }
-    return runtime.dict(std::move(items));
-  }
-  return jinja::Value();
 }
 
 // The message with its reasoning under "thinking" (first, an existing value of that name stays) and
@@ -204,7 +181,7 @@ Result<std::string> ChatTemplate::render(const base::Json& variables, const Rend
     interpreter.set_variable("add_generation_prompt", jinja::Value::boolean(false));
     for (const auto& [name, value] : variables.as_object()) {
       if (!interpreter.mentions(name)) continue;
-      interpreter.set_variable(name, to_value(interpreter, name == "messages" ? messages : value));
+      interpreter.set_variable(name, jinja::from_json(interpreter, name == "messages" ? messages : value));
     }
     return interpreter.render();
   } catch (const jinja::Error& error) {

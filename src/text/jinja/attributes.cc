@@ -185,7 +185,7 @@ int64_t clamp_bound(Runtime& runtime, const Value& bound, int64_t size, int64_t 
 
 Value slice_text(Runtime& runtime, const Value& object, int64_t first, int64_t stride, uint64_t n) {
   const std::string& text = object.text();
-  runtime.expect_text(text.size());
+  runtime.charge_bytes(text.size());
   if (n == 0) return runtime.string("", object.is_markup());
   if (stride == 1) {
     const size_t begin = byte_offset(text, static_cast<size_t>(first));

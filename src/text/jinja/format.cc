@@ -221,10 +221,13 @@ class PercentFormatter {
       out += formatted;
       runtime_.check_live(out.size());
     }
-    const bool all_used = !argument_.is(Kind::kTuple)
-                              ? n_used_ > 0 || argument_.is(Kind::kDict) || argument_.is(Kind::kList)
-                              : n_used_ == argument_.sequence().items.size();
-    if (!all_used && !by_key_) runtime_.fail("not all arguments converted during string formatting");
+    // An argument with items, other than a tuple or string, may go unused: it could have been a mapping.
+    const bool could_be_mapping = argument_.is_undefined() || argument_.is(Kind::kDict) ||
+                                  argument_.is(Kind::kList) || argument_.is(Kind::kRange);
+    const size_t n_arguments = argument_.is(Kind::kTuple) ? argument_.sequence().items.size() : 1;
+    if (n_used_ < n_arguments && !could_be_mapping) {
+      runtime_.fail("not all arguments converted during string formatting");
+    }
     return out;
   }
 
@@ -261,7 +264,7 @@ class PercentFormatter {
       const Value* found = find(runtime_, argument_.dict(), key);
       if (found == nullptr) runtime_.fail("a format names the missing key " + repr(key.text()));
       keyed = *found;
-      has_key = by_key_ = true;
+      has_key = true;
       *i = close + 1;
     }
     for (; *i < text.size(); ++*i) {
@@ -336,7 +339,6 @@ class PercentFormatter {
   const Value& pattern_;
   const Value& argument_;
   size_t n_used_ = 0;
-  bool by_key_ = false;
 };
 
 class BraceFormatter {

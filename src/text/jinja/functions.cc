@@ -10,6 +10,7 @@ namespace octavo::text::jinja {
 namespace {
 
 constexpr int64_t kMaxRange = 100'000;  // the sandbox of Jinja has the same
+constexpr size_t kMaxDateFormat = 1000;
 
 Value range(Runtime& runtime, const Value&, const Arguments& arguments) {
   const ArgumentReader args(runtime, "range", arguments, {"start", "stop", "step"}, 1, 3);
@@ -19,15 +20,16 @@ Value range(Runtime& runtime, const Value&, const Arguments& arguments) {
   const int64_t step = args.integer(2, 1);
   if (step == 0) runtime.fail("range() arg 3 must not be zero");
   const bool is_empty = step > 0 ? start >= stop : start <= stop;
-  if (is_empty) return runtime.range(0, 0, 1);
+  if (is_empty) return runtime.range(start, stop, step, 0);
   const uint64_t span = step > 0 ? static_cast<uint64_t>(stop) - static_cast<uint64_t>(start)
                                  : static_cast<uint64_t>(start) - static_cast<uint64_t>(stop);
   const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : uint64_t{0} - static_cast<uint64_t>(step);
-  if ((span - 1) / stride + 1 > static_cast<uint64_t>(kMaxRange)) {
+  const uint64_t length = (span - 1) / stride + 1;
+  if (length > static_cast<uint64_t>(kMaxRange)) {
     runtime.fail(StatusCode::kResourceExhausted,
                  "range() is too big: more than " + std::to_string(kMaxRange) + " items");
   }
-  return runtime.range(start, stop, step);
+  return runtime.range(start, stop, step, static_cast<int64_t>(length));
 }
 
 // dict(mapping or pairs, name=value, …) as a list of items.
@@ -73,7 +75,7 @@ Value raise_exception(Runtime& runtime, const Value&, const Arguments& arguments
 
 Value strftime_now(Runtime& runtime, const Value&, const Arguments& arguments) {
   const ArgumentReader args(runtime, "strftime_now", arguments, {"format"}, 1);
-  runtime.expect_text(args.text(0).size() * 16);
+  if (args.text(0).size() > kMaxDateFormat) runtime.fail("the format of strftime_now() is too long");
   return runtime.string(format_civil_time(runtime.now(), args.text(0)));
 }
 

@@ -34,7 +34,7 @@ std::string Interpreter::render() {
 }
 
 void Interpreter::emit(std::string_view text) {
-  charge_bytes(text.size());
+  charge_copy(text.size());
   if (out_->size() + text.size() > limits().max_output_bytes) {
     fail(StatusCode::kResourceExhausted,
          "the template writes more than " + std::to_string(limits().max_output_bytes) + " bytes");

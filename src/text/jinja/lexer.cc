@@ -358,7 +358,7 @@ class Lexer {
         fail_syntax(line_, "\\N{…} names in strings are not supported");
       } else if (static_cast<unsigned char>(c) >= 0x80) {
         // Jinja turns the character into an escape first, whose backslash this one then escapes.
-        out += ascii_escape(decode(text, &i));
+        out += '\\' + ascii_escape(decode(text, &i));
       } else {
         out += '\\';
       }

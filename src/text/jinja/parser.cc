@@ -144,7 +144,10 @@ Stmt Parser::parse_statement() {
 
 Stmt Parser::parse_for(int line) {
   ForNode loop;
-  loop.target = parse_target(false);
+  {
+    const Restore<int> inside(&loop_depth_, loop_depth_ + 1);  // where `loop` is no name to assign to
+    loop.target = parse_target(false);
+  }
   expect_name("in");
   loop.iterable = parse_tuple(false, "recursive", false);
   {

@@ -97,7 +97,7 @@ ExprPtr Parser::parse_conditional() {
     ExprPtr node = make(ExprKind::kConditional, line);
     node->children.push_back(parse_or());
     node->children.push_back(std::move(value));
-    node->children.push_back(skip_name("else") ? parse_conditional() : nullptr);
+    node->children.push_back(skip_name("else") ? parse_expression() : nullptr);
     value = finish(std::move(node));
     unknown_.resize(n_unknown, Error{});
   }

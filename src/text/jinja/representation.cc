@@ -285,7 +285,7 @@ class JsonWriter {
 std::string to_text(Runtime& runtime, const Value& value) {
   if (value.is_undefined()) return {};
   if (value.is_string()) {
-    runtime.charge_bytes(value.text().size());
+    runtime.charge_copy(value.text().size());
     return value.text();
   }
   return to_repr(runtime, value);

@@ -25,7 +25,7 @@ void Runtime::fail_depth() const {
 }
 
 Object* Runtime::own(std::unique_ptr<Object> object, uint64_t n_bytes) {
-  charge(1);
+  charge(4);  // what an allocation costs beside a plain step
   hold(n_bytes + sizeof object);
   objects_.push_back(std::move(object));
   return objects_.back().get();
@@ -50,15 +50,12 @@ Value Runtime::dict(std::vector<std::pair<Value, Value>> items) {
   return Value::object(Kind::kDict, made);
 }
 
-Value Runtime::range(int64_t start, int64_t stop, int64_t step) {
+Value Runtime::range(int64_t start, int64_t stop, int64_t step, int64_t length) {
   auto* made = make<Range>();
   made->start = start;
   made->stop = stop;
   made->step = step;
-  // The caller (the global function range) has refused spans that overflow.
-  const int64_t span = step > 0 ? stop - start : start - stop;
-  const int64_t stride = step > 0 ? step : -step;
-  made->length = span <= 0 ? 0 : (span - 1) / stride + 1;
+  made->length = length;
   return Value::object(Kind::kRange, made);
 }
 

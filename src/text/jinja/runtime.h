@@ -19,9 +19,9 @@ namespace octavo::text::jinja {
 // Every loop, string and container is paid for in steps and bytes, so a hostile template ends in an error
 // within about a second and this much memory. A real conversation of 1,000 messages takes some 100,000 steps.
 struct Limits {
-  uint64_t max_steps = 20'000'000;
+  uint64_t max_steps = 10'000'000;
   uint64_t max_output_bytes = uint64_t{64} << 20;
-  uint64_t max_live_bytes = uint64_t{512} << 20;  // of strings and containers
+  uint64_t max_live_bytes = uint64_t{256} << 20;  // of strings and containers
   int max_depth = 800;                            // nested evaluations; one macro call takes about eight
 };
 
@@ -38,7 +38,7 @@ class Runtime {
   Value tuple(std::vector<Value> items) { return sequence(Kind::kTuple, std::move(items)); }
   // Keys must be unique; make_dict in operators.h sees to it.
   Value dict(std::vector<std::pair<Value, Value>> items);
-  Value range(int64_t start, int64_t stop, int64_t step);
+  Value range(int64_t start, int64_t stop, int64_t step, int64_t length);
   Value view(const Dict& dict, DictView::Part part);
   Value iterator(std::function<bool(Value* out)> next);
   Value undefined(std::string message) { return undefined({}, std::move(message)); }
@@ -53,14 +53,15 @@ class Runtime {
   // Calls a macro, function or recursive loop.
   virtual Value call(const Value& callee, const Arguments& arguments) = 0;
 
-  // `n_bytes` of text are about to be read or written.
+  // `n_bytes` of text are about to be read character by character, or copied.
   void charge_bytes(uint64_t n_bytes) { charge(1 + n_bytes / 64); }
+  void charge_copy(uint64_t n_bytes) { charge(1 + n_bytes / 512); }
   void charge(uint64_t n_steps);
   // Refuses a string of this size.
   void check_live(uint64_t n_more_bytes) const;
   // A string of this size is about to be built: refuses it before the memory is taken.
   void expect_text(uint64_t n_bytes) {
-    charge_bytes(n_bytes);
+    charge_copy(n_bytes);
     check_live(n_bytes);
   }
   // A container of this size is about to be made.

@@ -101,7 +101,7 @@ Value join(Runtime& runtime, const Value& input, const Arguments& arguments) {
   Iterator& items = iterate(runtime, input);
   for (Value item; items.next(&item);) {
     const std::string piece = to_text(runtime, path.get(runtime, item));
-    runtime.charge_bytes(separator.size() + piece.size());
+    runtime.charge_copy(separator.size() + piece.size());
     if (!is_first) joined += separator;
     is_first = false;
     joined += piece;
@@ -214,19 +214,23 @@ Value batch(Runtime& runtime, const Value& input, const Arguments& arguments) {
   const ArgumentReader args(runtime, "batch", arguments, {"linecount", "fill_with"}, 1);
   const int64_t size = args.integer(0, 1);
   Iterator& source = iterate(runtime, input);
-  return runtime.iterator([&runtime, &source, size, fill = none_to_null(args.get(1))](Value* out) {
-    std::vector<Value> row;
-    // A count of 0 or less never fills: everything is one row, as in Python.
-    for (Value item; (size <= 0 || static_cast<int64_t>(row.size()) < size) && source.next(&item);) {
+  // A row is given out when the item after it is read; so a count of 0 gives an empty row and then one with
+  // all.
+  return runtime.iterator([&runtime, &source, size, fill = none_to_null(args.get(1)),
+                           row = std::vector<Value>()](Value* out) mutable {
+    for (Value item; source.next(&item);) {
       runtime.reserve(1);
+      const bool full = static_cast<int64_t>(row.size()) == size;
+      if (full) *out = runtime.list(std::exchange(row, {}));
       row.push_back(std::move(item));
+      if (full) return true;
     }
     if (row.empty()) return false;
     while (!fill.is_none() && static_cast<int64_t>(row.size()) < size) {
       runtime.reserve(1);
       row.push_back(fill);
     }
-    *out = runtime.list(std::move(row));
+    *out = runtime.list(std::exchange(row, {}));
     return true;
   });
 }

@@ -20,6 +20,7 @@ Value like(Runtime& runtime, const Value& self, std::string text) {
 template <std::string (*kTransform)(std::string_view)>
 Value transformed(Runtime& runtime, const Value& self, const Arguments& arguments) {
   require_no_arguments(runtime, "the string method", arguments);
+  runtime.charge_bytes(self.text().size());
   runtime.expect_text(4 * self.text().size());  // as code points
   return like(runtime, self, kTransform(self.text()));
 }
@@ -29,7 +30,7 @@ Value stripped(Runtime& runtime, const Value& self, const Arguments& arguments) 
   const ArgumentReader args(runtime, "strip", arguments, {"chars"}, 0, 1);
   runtime.charge_bytes(self.text().size());
   if (!args.has(0) || args[0].is_none()) return like(runtime, self, std::string(strip(self.text(), kSides)));
-  runtime.charge_bytes(args.text(0).size() * 16);
+  runtime.charge_bytes(args.text(0).size());
   return like(runtime, self, std::string(strip(self.text(), kSides, args.text(0))));
 }
 
@@ -76,10 +77,10 @@ Value count(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const ArgumentReader args(runtime, "count", arguments, {"sub", "start", "end"}, 1, 3);
   const std::string& text = self.text();
   runtime.charge_bytes(text.size());
+  const std::string& sub = args.text(0);
   const auto in = window(runtime, args, text);
   if (!in) return Value::integer(0);
   const std::string_view part = std::string_view(text).substr(in->begin, in->end - in->begin);
-  const std::string& sub = args.text(0);
   if (sub.empty()) return Value::integer(static_cast<int64_t>(n_code_points(part)) + 1);
   int64_t n = 0;
   for (size_t at = part.find(sub); at != std::string_view::npos; at = part.find(sub, at + sub.size())) ++n;
@@ -147,7 +148,7 @@ size_t skip_word(std::string_view text, size_t at, bool while_space) {
 
 void split_words(std::string_view text, int64_t max_splits, Pieces* pieces) {
   for (size_t at = skip_word(text, 0, true); at < text.size();) {
-    if (max_splits == 0) return pieces->add(strip(text.substr(at), Strip::kRight));
+    if (max_splits == 0) return pieces->add(text.substr(at));
     const size_t end = skip_word(text, at, false);
     pieces->add(text.substr(at, end - at));
     at = skip_word(text, end, true);
@@ -163,7 +164,7 @@ void split_words_from_right(std::string_view text, int64_t max_splits, Pieces* p
     at = skip_word(text, end, true);
   }
   for (size_t i = words.size(); i > 0; --i) {
-    if (max_splits == 0) return pieces->add(strip(text.substr(0, words[i - 1].second), Strip::kLeft));
+    if (max_splits == 0) return pieces->add(text.substr(0, words[i - 1].second));
     pieces->add(text.substr(words[i - 1].first, words[i - 1].second - words[i - 1].first));
     --max_splits;
   }
@@ -228,7 +229,7 @@ Value join(Runtime& runtime, const Value& self, const Arguments& arguments) {
     const std::string piece = escapes ? escape_html(runtime, to_text(runtime, item)) : item.text();
     if (n++ > 0) joined += self.text();
     joined += piece;
-    runtime.charge_bytes(self.text().size() + piece.size());
+    runtime.charge_copy(self.text().size() + piece.size());
     runtime.check_live(joined.size());
   }
   return like(runtime, self, std::move(joined));
@@ -426,7 +427,7 @@ std::string replace_text(Runtime& runtime, std::string_view text, std::string_vi
   std::string out;
   size_t at = 0;
   const auto put = [&](std::string_view piece) {
-    runtime.charge_bytes(piece.size());
+    runtime.charge_copy(piece.size());
     out += piece;
     runtime.check_live(out.size());
   };

@@ -42,24 +42,24 @@ bool is_cased_text(Runtime& runtime, const Value& subject, const Arguments& argu
   return is_in_case(to_text(runtime, subject), kUpper);
 }
 
-bool remainder_is(Runtime& runtime, const Value& subject, int64_t divisor, int64_t expected) {
-  const Value remainder = binary(runtime, "%", subject, Value::integer(divisor));
+bool remainder_is(Runtime& runtime, const Value& subject, const Value& divisor, int64_t expected) {
+  const Value remainder = binary(runtime, "%", subject, divisor);
   return equals(runtime, remainder, Value::integer(expected));
 }
 
 bool is_odd(Runtime& runtime, const Value& subject, const Arguments& arguments) {
   require_no_arguments(runtime, "odd", arguments);
-  return remainder_is(runtime, subject, 2, 1);
+  return remainder_is(runtime, subject, Value::integer(2), 1);
 }
 
 bool is_even(Runtime& runtime, const Value& subject, const Arguments& arguments) {
   require_no_arguments(runtime, "even", arguments);
-  return remainder_is(runtime, subject, 2, 0);
+  return remainder_is(runtime, subject, Value::integer(2), 0);
 }
 
 bool is_divisible(Runtime& runtime, const Value& subject, const Arguments& arguments) {
   const ArgumentReader args(runtime, "divisibleby", arguments, {"num"}, 1);
-  return remainder_is(runtime, subject, args.integer(0, 1), 0);
+  return remainder_is(runtime, subject, args[0], 0);
 }
 
 bool names_filter(Runtime& runtime, const Value& subject, const Arguments& arguments) {

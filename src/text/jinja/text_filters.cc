@@ -26,6 +26,7 @@ template <std::string (*kTransform)(std::string_view)>
 Value transformed(Runtime& runtime, const Value& input, const Arguments& arguments) {
   require_no_arguments(runtime, "the filter", arguments);
   const Value text = soft_text(runtime, input);
+  runtime.charge_bytes(text.text().size());
   runtime.expect_text(4 * text.text().size());  // as code points
   return runtime.string(kTransform(text.text()), text.is_markup());
 }
@@ -50,6 +51,15 @@ std::string title_words(std::string_view text) {
     at = end;
   }
   return out;
+}
+
+// Joined anew from its words, the title of a markup string is a plain one.
+Value title(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  require_no_arguments(runtime, "title", arguments);
+  const std::string text = to_text(runtime, input);
+  runtime.charge_bytes(text.size());
+  runtime.expect_text(4 * text.size());  // as code points
+  return runtime.string(title_words(text));
 }
 
 Value trim(Runtime& runtime, const Value& input, const Arguments& arguments) {
@@ -365,7 +375,8 @@ double round_half_even(double value, int64_t precision) {
 Value round(Runtime& runtime, const Value& input, const Arguments& arguments) {
   const ArgumentReader args(runtime, "round", arguments, {"precision", "method"});
   require_defined(runtime, input);
-  const int64_t precision = args.integer(0, 0);
+  const bool to_integer = args.has(0) && args[0].is_none();
+  const int64_t precision = to_integer ? 0 : args.integer(0, 0);
   const std::string method = args.has(1) ? args.text(1) : "common";
   if (method != "common" && method != "ceil" && method != "floor")
     runtime.fail("method must be common, ceil or floor");
@@ -373,7 +384,9 @@ Value round(Runtime& runtime, const Value& input, const Arguments& arguments) {
   if (method == "common") {
     if (input.is_integral() && precision >= 0) return affirm(runtime, input);
     const double rounded = round_half_even(input.as_double(), precision);
-    return input.is_integral() ? Value::integer(static_cast<int64_t>(rounded)) : Value::real(rounded);
+    if (!input.is_integral() && !to_integer) return Value::real(rounded);
+    if (!(std::fabs(rounded) < 9223372036854775808.0)) runtime.fail("a rounded number does not fit 64 bits");
+    return Value::integer(static_cast<int64_t>(rounded));
   }
   const double unit = std::pow(10.0, static_cast<double>(precision));
   const double scaled = input.as_double() * unit;
@@ -410,7 +423,7 @@ FilterFunction find_text_filter(std::string_view name) {
       {"upper", transformed<upper>},
       {"lower", transformed<lower>},
       {"capitalize", transformed<capitalize>},
-      {"title", transformed<title_words>},
+      {"title", title},
       {"replace", replace},
       {"string", as_string},
       {"safe", safe},

@@ -239,8 +239,10 @@ bool is_cased(char32_t code) {
 std::string_view strip(std::string_view text, Strip sides) { return strip_matching(text, sides, is_space); }
 
 std::string_view strip(std::string_view text, Strip sides, std::string_view characters) {
-  const std::u32string set = to_code_points(characters);
-  return strip_matching(text, sides, [&](char32_t code) { return set.find(code) != std::u32string::npos; });
+  std::u32string set = to_code_points(characters);
+  std::sort(set.begin(), set.end());
+  return strip_matching(text, sides,
+                        [&](char32_t code) { return std::binary_search(set.begin(), set.end(), code); });
 }
 
 std::string upper(std::string_view text) {
