@@ -56,18 +56,20 @@ float row_absmax(const float* x, int64_t k) {
 
 RoundingError row_error(const float* w, const int8_t* codes, float scale, int64_t k) {
   // Eight partial sums: one chain of additions would take longer than the rounding itself.
-  std::array<double, 8> signal{}, noise{};
+  std::array<double, 8> signal{}, noise{}, worst{};
   for (int64_t c = 0; c < k; ++c) {
     const auto lane = static_cast<size_t>(c % 8);
     const double value = w[c];
     const double delta = value - static_cast<double>(codes[c]) * static_cast<double>(scale);
     signal[lane] += value * value;
     noise[lane] += delta * delta;
+    worst[lane] = std::max(worst[lane], std::fabs(delta));
   }
   RoundingError error;
   for (size_t lane = 0; lane < 8; ++lane) {
     error.signal += signal[lane];
     error.noise += noise[lane];
+    error.worst_steps = std::max(error.worst_steps, worst[lane] / static_cast<double>(scale));
   }
   return error;
 }
@@ -189,6 +191,7 @@ Result<RoundedLinear> round_to_nearest(const LinearWeight& weight, const WeightF
   for (const RoundingError& error : errors) {
     rounded.error.signal += error.signal;
     rounded.error.noise += error.noise;
+    rounded.error.worst_steps = std::max(rounded.error.worst_steps, error.worst_steps);
   }
   return rounded;
 }

@@ -19,9 +19,10 @@ struct WeightFold {
   std::span<const float> row_divisor;    // [n]
 };
 
-// Sums of squares over a matrix: of the folded weights, and of what rounding changed in them.
+// Over a matrix: sums of squares of the folded weights and of what rounding changed in them, and the largest
+// change in steps (scales) of its row.
 struct RoundingError {
-  double signal = 0, noise = 0;
+  double signal = 0, noise = 0, worst_steps = 0;
   double sqnr_db() const;  // 10 log10(signal / noise); infinity when nothing changed
 };
 

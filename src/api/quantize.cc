@@ -1,0 +1,85 @@
+// octavo::quantize: names become a job (recipe, calibration samples), the job passes its pre-flight check,
+// and quant/pipeline.cc carries it out. Called by cli/cmd_quantize.cc.
+#include "octavo/quantize.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/text_format.h"
+#include "data/dataset.h"
+#include "quant/pipeline.h"
+#include "quant/preflight.h"
+#include "quant/recipe.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace octavo {
+namespace {
+
+// A model without a chat template still takes texts; only messages then have their error.
+std::optional<text::ChatTemplate> chat_template_of(const std::string& folder) {
+  auto loaded = text::load_chat_template(folder);
+  if (!loaded.ok()) return std::nullopt;
+  return std::move(loaded).value();
+}
+
+Result<std::vector<data::TokenSample>> calibration_samples(const QuantizeOptions& options,
+                                                           const data::DatasetSpec& spec,
+                                                           int64_t max_positions) {
+  OCTAVO_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::load(options.source));
+  const std::optional<text::ChatTemplate> chat_template = chat_template_of(options.source);
+  const data::SampleOptions wanted{.n_samples = options.n_samples,
+                                   .length_tokens = std::min(options.length_tokens, max_positions),
+                                   .seed = options.seed};
+  return data::load_samples(spec, wanted, tokenizer, chat_template ? &*chat_template : nullptr);
+}
+
+base::Json describe_calibration(const QuantizeOptions& options) {
+  base::Json tree;
+  tree.set("data", options.calibration);
+  tree.set("length_tokens", options.length_tokens);
+  tree.set("seed", options.seed);
+  return tree;
+}
+
+Result<quant::Job> make_job(const QuantizeOptions& options) {
+  quant::Job job;
+  job.source = options.source;
+  job.target = options.target;
+  OCTAVO_ASSIGN_OR_RETURN(job.recipe, quant::load_recipe(options.recipe));
+  if (!options.calibration.empty()) {
+    OCTAVO_ASSIGN_OR_RETURN(const data::DatasetSpec spec, data::parse_dataset_spec(options.calibration));
+    job.load_samples = [options, spec](int64_t max_positions) {
+      return calibration_samples(options, spec, max_positions);
+    };
+    job.calibration = describe_calibration(options);
+  }
+  job.n_threads = options.n_threads;
+  job.max_shard_bytes = options.max_shard_bytes;
+  job.overwrite = options.overwrite;
+  return job;
+}
+
+}  // namespace
+
+std::vector<std::string> quantize_presets() { return quant::preset_names(); }
+
+Result<QuantizeReport> quantize(const QuantizeOptions& options, Progress* progress) {
+  OCTAVO_ASSIGN_OR_RETURN(const quant::Job job, make_job(options));
+  OCTAVO_ASSIGN_OR_RETURN(quant::Preflight flight, quant::preflight(job));
+  QuantizeReport report;
+  report.plan = flight.text();
+  report.source_bytes = flight.source_bytes;
+  report.target_bytes = flight.plan.n_bytes;
+  if (options.dry_run) return report;
+  OCTAVO_ASSIGN_OR_RETURN(quant::Outcome outcome, quant::run_pipeline(job, std::move(flight), progress));
+  report.peak_resident_bytes = outcome.run.peak_resident_bytes;
+  report.seconds = outcome.run.seconds;
+  for (const quant::PassSeconds& pass : outcome.run.passes)
+    report.passes.push_back({pass.name, pass.seconds});
+  report.json = std::move(outcome.report);
+  return report;
+}
+
+}  // namespace octavo

@@ -1,0 +1,206 @@
+// Where SmoothQuant's factors go in a decoder layer:
+//   norm_qkv  input_layernorm / s;            columns of q, k, v * s       norm_mlp  the same for gate, up
+//   v_o       rows of v (and its bias) / s;   columns of o * s             up_down   the same for up, down
+// v_o has one factor per kv head and dimension, shared by the query heads that read it; attention is linear
+// in v, so it passes through. silu(gate) * up is linear in up. Called by strength_search.cc for every
+// candidate and by pipeline.cc for what is written.
+#include "quant/layer_candidate.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "model/arch/arch_spec.h"
+#include "quant/transform/smoothquant.h"
+
+namespace octavo::quant {
+namespace {
+
+using model::LinearSlot;
+using model::LinearWeight;
+
+struct GroupMembers {
+  model::TapSite site;                 // what the consumers read
+  std::vector<LinearSlot> consumers;   // columns take s
+  std::optional<LinearSlot> producer;  // rows give s; without one, a norm does
+};
+
+GroupMembers members_of(SmoothGroup group) {
+  switch (group) {
+    case SmoothGroup::kNormQkv:
+      return {model::TapSite::kAttentionInput, {LinearSlot::kQ, LinearSlot::kK, LinearSlot::kV}, {}};
+    case SmoothGroup::kVO:
+      return {model::TapSite::kOutputInput, {LinearSlot::kO}, LinearSlot::kV};
+    case SmoothGroup::kNormMlp:
+      return {model::TapSite::kMlpInput, {LinearSlot::kGate, LinearSlot::kUp}, {}};
+    case SmoothGroup::kUpDown:
+      break;
+  }
+  return {model::TapSite::kDownInput, {LinearSlot::kDown}, LinearSlot::kUp};
+}
+
+HeadGroups heads_of(const model::ModelConfig& config) {
+  return {.n_heads = config.n_heads, .n_kv_heads = config.n_kv_heads, .head_dim = config.head_dim};
+}
+
+tensor::DType storage_of(const format::Checkpoint& checkpoint, const std::string& module) {
+  return checkpoint.find(module + ".weight")->dtype;
+}
+
+LinearWeight clone(const LinearWeight& weight) {
+  LinearWeight copy{.n = weight.n,
+                    .k = weight.k,
+                    .dtype = weight.dtype,
+                    .data = tensor::Buffer(weight.data.size_bytes()),
+                    .scale = weight.scale,
+                    .bias = weight.bias};
+  if (!weight.data.empty()) std::memcpy(copy.data.data(), weight.data.data(), weight.data.size_bytes());
+  return copy;
+}
+
+void fold_norm(std::vector<float>& to, const std::vector<float>& norm, std::span<const float> factors,
+               tensor::DType storage, const GroupMembers& members, LayerFolds& folds) {
+  NormFold fold = fold_into_norm(norm, factors, storage);
+  to = std::move(fold.norm);
+  for (const LinearSlot slot : members.consumers) {
+    folds.column_factor[static_cast<size_t>(slot)] = fold.column_factor;
+  }
+}
+
+}  // namespace
+
+Result<LayerSource> read_layer_source(const format::Checkpoint& checkpoint, const model::ModelConfig& config,
+                                      int64_t layer, const LayerPolicy& policy) {
+  LayerSource source;
+  source.layer = layer;
+  source.config = &config;
+  source.policy = policy;
+  OCTAVO_ASSIGN_OR_RETURN(source.weights, model::read_layer(checkpoint, config, layer));
+  for (size_t slot = 0; slot < source.storage.size(); ++slot) {
+    const std::string module = model::linear_name(*config.arch, layer, static_cast<LinearSlot>(slot));
+    source.storage[slot] = storage_of(checkpoint, module);
+  }
+  const std::string prefix = std::string(config.arch->layers) + "." + std::to_string(layer) + ".";
+  source.input_norm_storage = storage_of(checkpoint, prefix + config.arch->input_norm);
+  source.post_attention_norm_storage = storage_of(checkpoint, prefix + config.arch->post_attention_norm);
+  return source;
+}
+
+FoldRule fold_rule(const Recipe& recipe, const LayerSource& source, SmoothGroup group) {
+  if (!recipe.smooths(group)) return FoldRule::kNone;
+  const GroupMembers members = members_of(group);
+  const auto policy = [&](LinearSlot slot) { return source.policy[static_cast<size_t>(slot)]; };
+  bool any_quantized = false, all_quantized = true, all_smooth = true;
+  for (const LinearSlot slot : members.consumers) {
+    const bool quantized = policy(slot).scheme != Scheme::kFloat;
+    any_quantized = any_quantized || quantized;
+    all_quantized = all_quantized && quantized;
+    all_smooth = all_smooth && policy(slot).smooth;
+  }
+  bool exact_producer = false;
+  if (members.producer) {
+    all_smooth = all_smooth && policy(*members.producer).smooth;
+    exact_producer =
+        policy(*members.producer).scheme == Scheme::kFloat || !source.weights[*members.producer].bias.empty();
+  }
+  if (!any_quantized || !all_smooth) return FoldRule::kNone;
+  return all_quantized && !exact_producer ? FoldRule::kAny : FoldRule::kPowersOfTwo;
+}
+
+Block block_of(SmoothGroup group) {
+  return group == SmoothGroup::kNormQkv || group == SmoothGroup::kVO ? Block::kAttention : Block::kMlp;
+}
+
+std::vector<LinearSlot> slots_of(Block block) {
+  if (block == Block::kAttention) return {LinearSlot::kQ, LinearSlot::kK, LinearSlot::kV, LinearSlot::kO};
+  return {LinearSlot::kGate, LinearSlot::kUp, LinearSlot::kDown};
+}
+
+LayerRanges measure_ranges(const LayerSource& source, const LayerStatistics& statistics,
+                           base::ThreadPool& pool) {
+  LayerRanges ranges;
+  for (const SmoothGroup group : kSmoothGroups) {
+    const GroupMembers members = members_of(group);
+    GroupRanges& range = ranges[static_cast<size_t>(group)];
+    range.x_absmax = statistics.absmax[static_cast<size_t>(members.site)];
+    range.w_absmax.assign(range.x_absmax.size(), 0.0F);
+    for (const LinearSlot slot : members.consumers) {
+      raise_column_absmax(source.weights[slot], pool, range.w_absmax);
+    }
+    if (group == SmoothGroup::kVO) {
+      const HeadGroups heads = heads_of(*source.config);
+      range = {max_over_query_heads(range.x_absmax, heads), max_over_query_heads(range.w_absmax, heads)};
+    }
+  }
+  return ranges;
+}
+
+LayerFolds make_folds(const Recipe& recipe, const LayerSource& source, const LayerRanges& ranges,
+                      const LayerStrengths& strengths) {
+  LayerFolds folds;
+  for (const SmoothGroup group : kSmoothGroups) {
+    const auto index = static_cast<size_t>(group);
+    const FoldRule rule = fold_rule(recipe, source, group);
+    if (!strengths[index] || rule == FoldRule::kNone) continue;
+    const GroupMembers members = members_of(group);
+    std::vector<float> factors = smoothing_factors(ranges[index].x_absmax, ranges[index].w_absmax,
+                                                   *strengths[index], rule == FoldRule::kPowersOfTwo);
+    if (group == SmoothGroup::kNormQkv) {
+      fold_norm(folds.input_norm, source.weights.input_norm, factors, source.input_norm_storage, members,
+                folds);
+    } else if (group == SmoothGroup::kNormMlp) {
+      fold_norm(folds.post_attention_norm, source.weights.post_attention_norm, factors,
+                source.post_attention_norm_storage, members, folds);
+    } else {
+      const auto consumer = static_cast<size_t>(members.consumers[0]);
+      folds.column_factor[consumer] =
+          group == SmoothGroup::kVO ? repeat_for_query_heads(factors, heads_of(*source.config)) : factors;
+      folds.row_divisor[static_cast<size_t>(*members.producer)] = std::move(factors);
+    }
+  }
+  return folds;
+}
+
+Result<BlockCandidate> build_block(const LayerSource& source, const LayerFolds& folds, Block block,
+                                   base::ThreadPool& pool) {
+  BlockCandidate candidate;
+  model::LayerWeights& to = candidate.weights;
+  const model::LayerWeights& from = source.weights;
+  to.input_norm = folds.input_norm.empty() ? from.input_norm : folds.input_norm;
+  to.post_attention_norm =
+      folds.post_attention_norm.empty() ? from.post_attention_norm : folds.post_attention_norm;
+  to.q_norm = from.q_norm;
+  to.k_norm = from.k_norm;
+  for (const LinearSlot slot : slots_of(block)) {
+    const auto index = static_cast<size_t>(slot);
+    const WeightFold fold = folds.of(slot);
+    const auto named = [&](const Status& status) {
+      return status.with_context(model::linear_name(*source.config->arch, source.layer, slot) + ".weight");
+    };
+    if (source.policy[index].scheme == Scheme::kW8A8) {
+      auto rounded = round_to_nearest(from[slot], fold, source.storage[index], pool);
+      if (!rounded.ok()) return named(rounded.status());
+      to[slot] = std::move(rounded->weight);
+      candidate.error[index] = rounded->error;
+    } else if (folds.changes(slot)) {
+      auto folded = fold_float(from[slot], fold, source.storage[index], pool);
+      if (!folded.ok()) return named(folded.status());
+      to[slot] = std::move(folded).value();
+    } else {
+      to[slot] = clone(from[slot]);
+    }
+  }
+  return candidate;
+}
+
+model::LayerWeights clone(const model::LayerWeights& weights) {
+  model::LayerWeights copy{.input_norm = weights.input_norm,
+                           .post_attention_norm = weights.post_attention_norm,
+                           .q_norm = weights.q_norm,
+                           .k_norm = weights.k_norm,
+                           .linear = {}};
+  for (size_t slot = 0; slot < copy.linear.size(); ++slot) copy.linear[slot] = clone(weights.linear[slot]);
+  return copy;
+}
+
+}  // namespace octavo::quant

@@ -1,0 +1,160 @@
+// One strength per group and layer (llm-compressor and the paper have one for the whole model): the groups of
+// a block one after the other, each given the earlier choices, all linears of the block quantized in every
+// candidate. "none" is a candidate and wins ties, so smoothing never ends worse than plain rounding on the
+// samples held out. Called by pipeline.cc.
+#include "quant/strength_search.h"
+
+#include <utility>
+
+#include "tensor/buffer.h"
+
+namespace octavo::quant {
+namespace {
+
+// Sum of (a - b)^2 and of b^2 over rows of n; rows in parallel, added up in order.
+BlockError compare_rows(const float* a, const float* b, int64_t n_rows, int64_t n, base::ThreadPool& pool) {
+  std::vector<BlockError> rows(static_cast<size_t>(n_rows));
+  constexpr int64_t kRowsPerTask = 16;
+  pool.parallel_for((n_rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int) {
+    const int64_t end = std::min(n_rows, (task + 1) * kRowsPerTask);
+    for (int64_t row = task * kRowsPerTask; row < end; ++row) {
+      BlockError sum;
+      for (int64_t j = row * n; j < (row + 1) * n; ++j) {
+        const double delta = static_cast<double>(a[j]) - static_cast<double>(b[j]);
+        sum.error += delta * delta;
+        sum.signal += static_cast<double>(b[j]) * static_cast<double>(b[j]);
+      }
+      rows[static_cast<size_t>(row)] = sum;
+    }
+  });
+  BlockError total;
+  for (const BlockError& row : rows) {
+    total.error += row.error;
+    total.signal += row.signal;
+  }
+  return total;
+}
+
+// The search over one block's groups.
+class BlockSearch {
+ public:
+  BlockSearch(const Recipe& recipe, const LayerSource& source, const LayerRanges& ranges,
+              const LayerStatistics& statistics, Block block, BlockRunner& runner)
+      : recipe_(recipe),
+        source_(source),
+        ranges_(ranges),
+        statistics_(statistics),
+        block_(block),
+        runner_(runner) {}
+
+  Status run(const std::function<bool()>& cancelled, LayerChoice& choice) {
+    LayerStrengths strengths;
+    OCTAVO_ASSIGN_OR_RETURN(BlockError held_out, judge(strengths, statistics_.held_out));
+    choice.held_out_plain[static_cast<size_t>(block_)] = held_out;
+    std::optional<BlockError> fit;  // of `strengths`, once a group needs it
+    for (const SmoothGroup group : kSmoothGroups) {
+      if (block_of(group) != block_) continue;
+      const auto index = static_cast<size_t>(group);
+      GroupChoice& chosen = choice.groups[index];
+      chosen.rule = fold_rule(recipe_, source_, group);
+      chosen.held_out_none = chosen.held_out_best = held_out;
+      if (chosen.rule == FoldRule::kNone) continue;
+      if (!fit) {
+        OCTAVO_ASSIGN_OR_RETURN(fit, judge(strengths, statistics_.fit));
+      }
+      LayerStrengths best = strengths;
+      BlockError best_fit = *fit;
+      for (const double strength : recipe_.strengths) {
+        if (cancelled()) return octavo::cancelled("quantizing was cancelled");
+        LayerStrengths candidate = strengths;
+        candidate[index] = strength;
+        const auto error = judge(candidate, statistics_.fit);
+        if (!error.ok() && error.status().code() == StatusCode::kUnsupported) continue;
+        OCTAVO_RETURN_IF_ERROR(error.status());
+        if (error->error < best_fit.error) {
+          best = candidate;
+          best_fit = *error;
+        }
+      }
+      if (!best[index]) continue;
+      OCTAVO_ASSIGN_OR_RETURN(chosen.held_out_best, judge(best, statistics_.held_out));
+      static const double kMargin = getenv("SQM") ? atof(getenv("SQM")) : 1;
+      if (!(chosen.held_out_best.error < held_out.error * kMargin)) continue;
+      chosen.strength = best[index];
+      strengths = best;
+      held_out = chosen.held_out_best;
+      fit = best_fit;
+    }
+    choice.held_out_chosen[static_cast<size_t>(block_)] = held_out;
+    return {};
+  }
+
+ private:
+  Result<BlockError> judge(const LayerStrengths& strengths, const std::array<BlockTask, 2>& tasks) {
+    const LayerFolds folds = make_folds(recipe_, source_, ranges_, strengths);
+    OCTAVO_ASSIGN_OR_RETURN(BlockCandidate candidate, build_block(source_, folds, block_, runner_.pool()));
+    return block_error(*source_.config, std::move(candidate.weights), block_,
+                       tasks[static_cast<size_t>(block_)], runner_);
+  }
+
+  const Recipe& recipe_;
+  const LayerSource& source_;
+  const LayerRanges& ranges_;
+  const LayerStatistics& statistics_;
+  Block block_;
+  BlockRunner& runner_;
+};
+
+}  // namespace
+
+BlockError block_error(const model::ModelConfig& config, model::LayerWeights weights, Block block,
+                       const BlockTask& task, BlockRunner& runner) {
+  const model::DecoderLayer layer(config, std::move(weights), runner.isa());
+  BlockError total;
+  tensor::Buffer y;
+  size_t sample = 0;
+  int64_t row = 0;
+  while (sample < task.sequences.size()) {
+    // Whole samples, as many as a batch takes.
+    const size_t first = sample;
+    int64_t n_rows = 0;
+    do {
+      n_rows += static_cast<int64_t>(task.sequences[sample++].size());
+    } while (sample < task.sequences.size() && sample - first < CalibrationSet::kMaxBatchSamples &&
+             n_rows + static_cast<int64_t>(task.sequences[sample].size()) <= CalibrationSet::kMaxBatchRows);
+    const auto n_bytes = static_cast<size_t>(n_rows * task.d_model) * sizeof(float);
+    if (y.size_bytes() < n_bytes) y = tensor::Buffer(n_bytes);
+    const float* h = task.input.as<float>() + row * task.d_model;
+    if (block == Block::kAttention) {
+      runner.attention(layer, std::span(task.sequences).subspan(first, sample - first), h, y.as<float>());
+    } else {
+      runner.mlp(layer, h, n_rows, y.as<float>());
+    }
+    const BlockError part = compare_rows(y.as<float>(), task.output.as<float>() + row * task.d_model, n_rows,
+                                         task.d_model, runner.pool());
+    total.error += part.error;
+    total.signal += part.signal;
+    row += n_rows;
+  }
+  const double n_values = static_cast<double>(task.n_rows) * static_cast<double>(task.d_model);
+  return {total.error / n_values, total.signal / n_values};
+}
+
+LayerStrengths LayerChoice::strengths() const {
+  LayerStrengths strengths;
+  for (size_t i = 0; i < groups.size(); ++i) strengths[i] = groups[i].strength;
+  return strengths;
+}
+
+Result<LayerChoice> search_strengths(const Recipe& recipe, const LayerSource& source,
+                                     const LayerRanges& ranges, const LayerStatistics& statistics,
+                                     BlockRunner& runner, const std::function<bool()>& cancelled) {
+  LayerChoice choice;
+  for (const Block block : kBlocks) {
+    OCTAVO_RETURN_IF_ERROR(
+        BlockSearch(recipe, source, ranges, statistics, block, runner).run(cancelled, choice));
+  }
+  return choice;
+}
+
+}  // namespace octavo::quant
