@@ -219,6 +219,41 @@ TEST(ModelConfig, WhatTheForwardPassLacksIsRefusedByName) {
   expect_refused(config, StatusCode::kInvalidArgument, {"layer_types", "2"});
 }
 
+// Any value under any key gives a config or a refusal.
+TEST(ModelConfig, SurvivesAnyValue) {
+  const Json sane = qwen3();
+  const std::vector<Json> values = {Json(),
+                                    Json(true),
+                                    Json(0),
+                                    Json(-1),
+                                    Json(3),
+                                    Json(std::numeric_limits<int64_t>::max()),
+                                    Json(std::numeric_limits<int64_t>::min()),
+                                    Json(1e300),
+                                    Json(-0.0),
+                                    Json("x"),
+                                    Json(base::JsonArray{}),
+                                    Json(base::JsonArray{Json(1), Json("a")}),
+                                    Json(base::JsonObject{}),
+                                    Json(base::JsonObject{{"rope_type", Json(3)}, {"factor", Json("2")}})};
+  std::vector<std::string> keys = {"layer_types", "rope_parameters", "mlp_bias", "partial_rotary_factor"};
+  for (const auto& [key, value] : sane.as_object()) keys.push_back(key);
+  for (const std::string& key : keys) {
+    for (const Json& value : values) {
+      for (const std::string& second : {std::string("head_dim"), std::string("hidden_size")}) {
+        Json config = sane;
+        config.set(second, Json(int64_t{1} << 20));
+        config.set(key, value);
+        const Result<ModelConfig> parsed = parse(config);
+        if (parsed.ok()) {
+          EXPECT_LE(parsed->d_model, 131072);
+          EXPECT_LE(parsed->q_width(), 131072);
+        }
+      }
+    }
+  }
+}
+
 // Every real config.json: dense Qwen3 and Llama parse, all others are refused by name.
 TEST(ModelConfig, RealConfigs) {
   const char* environment = std::getenv("OCTAVO_DATA");

@@ -265,9 +265,13 @@ Result<std::unique_ptr<Model>> Model::load(const format::Checkpoint& checkpoint,
   OCTAVO_RETURN_IF_ERROR(check_memory(checkpoint));
   auto state = std::make_unique<State>(config, options);
   state->layers.reserve(static_cast<size_t>(config.n_layers));
+  Result<LayerWeights> next = read_layer(checkpoint, config, 0);
   for (int64_t layer = 0; layer < config.n_layers; ++layer) {
-    OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, read_layer(checkpoint, config, layer));
-    state->layers.emplace_back(state->config, std::move(weights), options.isa);
+    OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, std::move(next));
+    state->pool.parallel_for(2, [&](int64_t task, int) {
+      if (task == 0) state->layers.emplace_back(state->config, std::move(weights), options.isa);
+      if (task == 1 && layer + 1 < config.n_layers) next = read_layer(checkpoint, config, layer + 1);
+    });
   }
   OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, read_outer(checkpoint, config));
   state->kv_dtype = outer.embedding.dtype;

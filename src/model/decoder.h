@@ -66,7 +66,7 @@ struct ModelOptions {
 
 class Model {
  public:
-  // Layer by layer: read, check, pack, free.
+  // Layer by layer: one is packed while the next is read and checked; no more than these two are held plain.
   static Result<std::unique_ptr<Model>> load(const format::Checkpoint& checkpoint,
                                              const ModelOptions& options);
   ~Model();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 
 #include "model/test_checkpoint.h"
 #include "model/test_model.h"
@@ -114,6 +115,92 @@ TEST(Model, LoadNamesWhatIsWrong) {
   const auto refused = Model::load(foreign.reopen(other), {best_isa(), &pool});
   ASSERT_FALSE(refused.ok());
   expect_error(refused.status(), StatusCode::kUnsupported, {"config.json", "MambaForCausalLM"});
+}
+
+// A header that promises more than this machine has, over a file with a hole of that size.
+TEST(Model, AModelTooLargeForTheMemoryIsRefused) {
+  const TempFolder folder;
+  constexpr int64_t kWidth = 131072, kVocab = int64_t{1} << 22;
+  ASSERT_TRUE(base::write_file_atomic(
+                  folder.path() + "/config.json",
+                  R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 131072, "intermediate_size": 1,
+                      "num_hidden_layers": 1, "num_attention_heads": 1, "head_dim": 2, "vocab_size": 4194304,
+                      "max_position_embeddings": 8, "tie_word_embeddings": true})")
+                  .ok());
+  base::Json header{base::JsonObject{}};
+  int64_t offset = 0;
+  const auto append = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    base::Json sizes{base::JsonArray{}};
+    int64_t n_bytes = 4;
+    for (const int64_t size : shape) {
+      sizes.push_back(size);
+      n_bytes *= size;
+    }
+    base::Json entry{base::JsonObject{}};
+    entry.set("dtype", "F32");
+    entry.set("shape", sizes);
+    entry.set("data_offsets", base::JsonArray{offset, offset + n_bytes});
+    header.set(name + ".weight", entry);
+    offset += n_bytes;
+  };
+  const std::string layer = "model.layers.0.";
+  append("model.embed_tokens", {kVocab, kWidth});
+  append("model.norm", {kWidth});
+  append(layer + "input_layernorm", {kWidth});
+  append(layer + "post_attention_layernorm", {kWidth});
+  for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"})
+    append(layer + name, {2, kWidth});
+  append(layer + "self_attn.o_proj", {kWidth, 2});
+  append(layer + "mlp.gate_proj", {1, kWidth});
+  append(layer + "mlp.up_proj", {1, kWidth});
+  append(layer + "mlp.down_proj", {kWidth, 1});
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const std::string path = folder.path() + "/model.safetensors";
+  const uint64_t length = text.size();
+  ASSERT_TRUE(
+      base::write_file_atomic(path, std::string(reinterpret_cast<const char*>(&length), 8) + text).ok());
+  std::error_code error;
+  std::filesystem::resize_file(path, 8 + length + static_cast<uint64_t>(offset), error);
+  if (error) GTEST_SKIP() << "this file system has no sparse files of 2 TiB: " << error.message();
+  base::ThreadPool pool(1);
+  const auto checkpoint = format::Checkpoint::open(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  const auto model = Model::load(*checkpoint, {best_isa(), &pool});
+  ASSERT_FALSE(model.ok());
+  expect_error(model.status(), StatusCode::kResourceExhausted, {folder.path(), "2.0 TiB", "available"});
+}
+
+// Finite weights may still overflow: that is the model's arithmetic, and no crash.
+TEST(Model, OverflowReachesTheLogits) {
+  TestCheckpoint changed(golden_path("qwen3-f32"));
+  TestTensor& up = changed["model.layers.0.mlp.up_proj.weight"];
+  std::vector<float> huge(static_cast<size_t>(up.n()), 3e38F);
+  up = TestTensor::of(tensor::DType::kF32, up.shape, huge);
+  const TempFolder folder;
+  changed.write(folder.path());
+  base::ThreadPool pool(2);
+  const std::vector<float> logits = run(*load_model(folder.path(), pool), {1, 2, 3}, 3);
+  for (const float logit : logits) EXPECT_FALSE(std::isfinite(logit));
+}
+
+// The small published models, and checkpoints of other tools.
+TEST(Model, RealCheckpoints) {
+  const char* environment = std::getenv("OCTAVO_DATA");
+  const std::string data = environment != nullptr ? environment : OCTAVO_SOURCE_DIR "/../shared/data";
+  if (!std::filesystem::exists(data)) GTEST_SKIP() << "no test data at " << data;
+  base::ThreadPool pool(2);
+  for (const char* name : {"models/tinystories-656k", "models/stories260k", "golden-stick/source"}) {
+    const auto model = load_model(data + "/" + name, pool);
+    const std::vector<float> logits = run(*model, {1, 20, 7, 90}, 2);
+    for (const float logit : logits) EXPECT_TRUE(std::isfinite(logit));
+  }
+  // int8 by Golden Stick's own convention, of which config.json says nothing.
+  const auto checkpoint = format::Checkpoint::open(data + "/golden-stick/format-b-ascend");
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  const auto model = Model::load(*checkpoint, {best_isa(), &pool});
+  ASSERT_FALSE(model.ok());
+  expect_error(model.status(), StatusCode::kUnsupported, {"q_proj.weight", "I8", "quantization_config"});
 }
 
 TEST(Model, KvTypeFollowsTheEmbedding) {

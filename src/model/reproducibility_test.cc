@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "octavo/version.h"
+
 #include "model/test_checkpoint.h"
 #include "model/test_model.h"
 
@@ -63,16 +65,19 @@ struct Effort {
 };
 const Effort kDemoEffort = {70, 10, {1, 33}};  // seconds in a debug build
 
-// Every way of running the model of `folder` gives the bits of one prefill by one thread.
-void expect_same_bits(const std::string& folder, const char* name, const Effort& effort) {
+// Every way of running the model of `folder` gives the bits of one prefill by one thread, whose fingerprint
+// is `want`: the bits of this numerics version. A change that means to move them raises kNumericsVersion
+// (octavo/version.h).
+void expect_same_bits(const std::string& folder, const char* name, uint64_t want, const Effort& effort) {
   base::ThreadPool one(1);
   const auto model = load_model(folder, one);
   const std::vector<int32_t> tokens = some_tokens(model->config().n_vocab, effort.n, 7);
   const auto n_vocab = static_cast<size_t>(model->config().n_vocab);
   const std::vector<float> whole = run(*model, tokens, effort.n);
-  const uint64_t want = fingerprint(whole);
+  const uint64_t whole_bits = fingerprint(whole);
   std::printf("%-24s %zu tokens, fingerprint of the logits %016llx\n", name, effort.n,
-              static_cast<unsigned long long>(want));
+              static_cast<unsigned long long>(whole_bits));
+  EXPECT_EQ(whole_bits, want) << name << ": not the bits of numerics version " << kNumericsVersion;
   for (const float value : whole) ASSERT_TRUE(std::isfinite(value));
   for (const size_t chunk : effort.chunks) {
     EXPECT_EQ(fingerprint(run(*model, tokens, chunk)), want) << name << ", chunks of " << chunk;
@@ -96,13 +101,15 @@ void expect_same_bits(const std::string& folder, const char* name, const Effort&
 }
 
 TEST(Reproducibility, GoldenModels) {
-  for (const char* name : {"qwen3-f32", "qwen3-bf16-tied", "qwen3-f32-bias", "llama-f32-llama3",
-                           "llama-bf16-bias", "llama-f16-linear", "qwen3-int8"}) {
-    expect_same_bits(golden_path(name), name, {});
-  }
+  const std::pair<const char*, uint64_t> models[] = {
+      {"qwen3-f32", 0x7c23451105b825bc},       {"qwen3-bf16-tied", 0x61805298667f0138},
+      {"qwen3-f32-bias", 0x7104e23d48008258},  {"llama-f32-llama3", 0x48332ebddeaa3bad},
+      {"llama-bf16-bias", 0x8ce364ac716a5e25}, {"llama-f16-linear", 0xc89e037d5be681d8},
+      {"qwen3-int8", 0xbd9bf34e8b85b43c}};
+  for (const auto& [name, want] : models) expect_same_bits(golden_path(name), name, want, {});
 }
 
-TEST(Reproducibility, DemoModel) { expect_same_bits(kDemo, "demo", kDemoEffort); }
+TEST(Reproducibility, DemoModel) { expect_same_bits(kDemo, "demo", 0xd67ed61f6a2d3db7, kDemoEffort); }
 
 TEST(Reproducibility, DemoModelInInt8) {
   TestCheckpoint demo(kDemo);
@@ -115,7 +122,7 @@ TEST(Reproducibility, DemoModelInInt8) {
   demo.set_quantized(R"(["Linear"])");
   const TempFolder folder;
   demo.write(folder.path());
-  expect_same_bits(folder.path(), "demo, W8A8", kDemoEffort);
+  expect_same_bits(folder.path(), "demo, W8A8", 0x4430c2445f043aa4, kDemoEffort);
 }
 
 // Linears that read the same rows in three forms: q in int8, k in bf16, v in F32; gate in int8, up in bf16.
@@ -131,7 +138,7 @@ TEST(Reproducibility, MixedForms) {
   mixed.set_quantized(R"(["re:.*q_proj", "re:.*gate_proj"])");
   const TempFolder folder;
   mixed.write(folder.path());
-  expect_same_bits(folder.path(), "mixed forms", {});
+  expect_same_bits(folder.path(), "mixed forms", 0x78d54c2202594b96, {});
 }
 
 }  // namespace

@@ -72,9 +72,10 @@ std::optional<int64_t> find_exponent(const void* data, int64_t n, Word exponent)
   constexpr int64_t kBlock = 4096;  // whole blocks without an early exit, so that they vectorize
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t end = std::min(n, begin + kBlock);
-    bool found = false;
-    for (int64_t i = begin; i < end; ++i) found |= (words[i] & exponent) == exponent;
-    if (!found) continue;
+    Word found = 0;
+    for (int64_t i = begin; i < end; ++i)
+      found |= static_cast<Word>((words[i] & exponent) == exponent ? 1 : 0);
+    if (found == 0) continue;
     for (int64_t i = begin; i < end; ++i) {
       if ((words[i] & exponent) == exponent) return i;
     }
