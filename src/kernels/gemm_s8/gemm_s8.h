@@ -1,11 +1,11 @@
 #pragma once
 // y[i,j] = float(sum_k x[i,k] * w[j,k]) * w_scale[j] * x_scale[i]  (+ bias[j])  (+ y[i,j] when accumulating)
 //
-// x: int8 codes with one scale per token (row); w: int8 codes with one scale per output channel. A quantizer
-// writes codes in [-127, 127]; a file may hold -128, and every code is exact. The sum is exact in int32
-// (k <= kGemmS8MaxK), so every ISA agrees bit for bit; the epilogue is one fp32 formula, multiplied and added
-// in the order written above, each step rounded. Row i is the same for every m. model/linear.cc is the only
-// caller outside tests and benches.
+// x: int8 codes in [-127, 127] with one scale per token (row); w: int8 codes with one scale per output
+// channel, in [-127, 127] from a quantizer, and -128 is exact too, because a file may hold it. The sum is
+// exact in int32 (k <= kGemmS8MaxK), so every ISA agrees bit for bit; the epilogue is one fp32 formula,
+// multiplied and added in the order written above, each step rounded. Row i is the same for every m.
+// model/linear.cc is the only caller outside tests and benches.
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -16,8 +16,9 @@
 
 namespace octavo::kernels {
 
-// 2^31 / (128 * 128), less one: above it a sum could overflow. Whoever reads a file checks its shapes first.
-inline constexpr int64_t kGemmS8MaxK = 131'071;
+// 2^31 / (127 * 128), rounded down: above it a sum could overflow. Whoever reads a file checks its shapes
+// first.
+inline constexpr int64_t kGemmS8MaxK = 132'000;
 
 struct GemmS8Kernel;  // one line of kernels.inc: name, ISA, block sizes, pack, run
 

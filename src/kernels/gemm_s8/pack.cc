@@ -10,11 +10,11 @@ namespace octavo::kernels {
 namespace {
 
 int32_t start_sum(GemmS8Offset offset, std::span<const int8_t> row) {
-  int32_t added = 0;
+  int64_t added = 0;
   for (const int8_t code : row) {
     added += offset == GemmS8Offset::kWeightsTimes128 ? 128 * code : std::min<int32_t>(code, 0);
   }
-  return -added;
+  return static_cast<int32_t>(-added);  // modulo 2^32, as the sums are
 }
 
 }  // namespace
