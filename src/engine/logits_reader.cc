@@ -1,5 +1,5 @@
 // Whole sequences through the model in chunks, and the logits of each chunk in groups of rows. Called by
-// eval/perplexity.cc and api/score. Chunk and group sizes change no bit (docs/NUMERICS.md); they bound
+// eval/perplexity.cc and api/engine.cc. Chunk and group sizes change no bit (docs/NUMERICS.md); they bound
 // memory.
 #include "engine/logits_reader.h"
 

@@ -1,9 +1,9 @@
 // One token from one row of logits, in the order of vLLM's sampler: repetition penalty, (greedy ends here),
 // temperature, min_p, top_k, top_p, draw. Called by engine/generation.cc.
-//   penalty   a logit of a token seen before: l > 0 ? l / penalty : l * penalty          (CTRL, arXiv
-//   1909.05858) min_p     keeps p >= min_p * p_max                                                   (arXiv
-//   2407.01082) top_k     keeps every logit not below the k-th largest, so equals of the k-th stay top_p
-//   keeps a token while the mass of the likelier ones is below top_p           (arXiv 1904.09751)
+//   penalty  of a token seen before: l > 0 ? l / penalty : l * penalty          (arXiv 1909.05858)
+//   min_p    keeps p >= min_p * p_max                                           (arXiv 2407.01082)
+//   top_k    keeps every logit not below the k-th largest, its equals too
+//   top_p    keeps a token while the mass of the likelier ones is below top_p   (arXiv 1904.09751)
 // The draw walks the kept weights to uniform(seed, step) * their sum. Sums run in double over an order that
 // is fixed by (weight, id), never by a library's partial sort.
 #include "engine/sampler.h"

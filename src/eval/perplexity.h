@@ -1,13 +1,10 @@
 #pragma once
 // Perplexity of a model on windows of tokens, alone or beside a base model. The protocol:
-//   - the text is tokenized whole, without special tokens, and cut into non-overlapping windows of the same
-//   number of
-//     tokens; a last, shorter one is dropped unless it is the only one;
-//   - a model whose tokenizer begins every text with a BOS sees it first in every window, in the place of the
-//   window's
-//     first token (which the window before has not predicted either way), so both kinds predict window - 1
-//     tokens;
-//   - every token of a window but its first is predicted from those before it in the window.
+// - The text is tokenized whole, without special tokens, and cut into windows of equal length that do not
+//   overlap; a last, shorter one is dropped unless it is the only one.
+// - A model whose tokenizer begins every text with a BOS sees it first in every window, in the place of the
+//   window's first token; both kinds of model then predict the same window - 1 tokens.
+// - Every token of a window but its first is predicted from those before it in the window.
 #include <cstdint>
 #include <optional>
 #include <span>
