@@ -42,7 +42,7 @@ double per_second(int64_t n, double seconds) { return seconds > 0 ? static_cast<
 
 std::string speed(const char* what, int64_t n_tokens, double seconds) {
   char buffer[120];
-  std::snprintf(buffer, sizeof(buffer), "%s %lld tokens in %.2f s (%.1f tok/s)", what,
+  std::snprintf(buffer, sizeof(buffer), "%s %lld tokens in %.3f s (%.1f tok/s)", what,
                 static_cast<long long>(n_tokens), seconds, per_second(n_tokens, seconds));
   return buffer;
 }

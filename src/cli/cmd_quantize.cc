@@ -90,8 +90,10 @@ class Quantize : public Command {
     text += "\nwrote " + options_.target + ": " + base::format_bytes(report.target_bytes) + " from " +
             base::format_bytes(report.source_bytes) + " in " + base::format_duration(report.seconds) +
             ", at most " + base::format_bytes(report.peak_resident_bytes) + " resident\n";
+    size_t width = 0;
+    for (const PassTime& pass : report.passes) width = std::max(width, pass.name.size());
     for (const PassTime& pass : report.passes) {
-      text += "  " + pass.name + std::string(pass.name.size() < 12 ? 12 - pass.name.size() : 1, ' ') +
+      text += "  " + pass.name + std::string(width - pass.name.size() + 2, ' ') +
               base::format_duration(pass.seconds) + "\n";
     }
     return text;

@@ -22,7 +22,7 @@ RowDistance row_distance(std::span<const float> model, std::span<const float> ba
   for (size_t v = 0; v < base.size(); ++v) {
     const double log_p = base[v] - base_lse;
     const double p = std::exp(log_p);
-    if (p > 0) kl += p * (log_p - (model[v] - model_lse));
+    if (p != 0) kl += p * (log_p - (model[v] - model_lse));
   }
   const auto top = [](std::span<const float> row) {
     return std::max_element(row.begin(), row.end()) - row.begin();

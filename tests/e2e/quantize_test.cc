@@ -48,6 +48,20 @@ TEST(Quantize, RoundToNearestThenGenerateEvaluateAndInspect) {
   EXPECT_GT(against->find("top1_agreement")->as_double(), 0.7);
 }
 
+TEST(Quantize, SmoothQuantWithCalibrationTextIsReproducible) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "Chapter " + std::to_string(i) + ". The old gentleman said nothing.\n";
+  write_text(folder / "calibration.txt", text);
+  for (const char* threads : {"1", "2"}) {
+    const Outcome outcome = run_octavo({"quantize", demo_model(), "-o", folder / threads, "--recipe", "w8a8",
+                                        "--calib", "text:" + folder / "calibration.txt", "--samples", "4",
+                                        "--length", "32", "--threads", threads});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+  EXPECT_TRUE(read_text(folder / "1/model.safetensors") == read_text(folder / "2/model.safetensors"));
+}
+
 TEST(Quantize, ADryRunPlansAndWritesNothing) {
   const TemporaryFolder folder;
   const Outcome outcome = quantize(folder / "w8a8", {"--dry-run"});
