@@ -23,8 +23,8 @@ constexpr std::array<std::string_view, 3> kLinearTime = {
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
 };
 
-// Oniguruma's word characters; PCRE2's \w of these versions has all of N and no marks.
-constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+// Oniguruma's word characters, six numbers of Latin-1 among them. (PCRE2's \w has all of N and no marks.)
+constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
 
 class Translator {
  public:
