@@ -27,12 +27,14 @@ class Reader {
       fields.push_back(std::move(field));
       if (take(',')) continue;
       if (take_newline() || at_end()) return fields;
-      return error("text after a closing quote");
+      return error_at(position_, "text after a closing quote");
     }
   }
 
-  Status error(const std::string& what) const {
-    return corrupt(base::quoted(origin_) + " line " + std::to_string(line_) + ": " + what);
+  // At byte `position` of the current line.
+  Status error_at(size_t position, const std::string& what) const {
+    return corrupt(base::quoted(origin_) + " line " + std::to_string(line_) + ", column " +
+                   std::to_string(position - line_start_ + 1) + ": " + what);
   }
 
  private:
@@ -47,29 +49,40 @@ class Reader {
                           : !at_end() && (text_[position_] == '\n' || text_[position_] == '\r') ? 1
                                                                                                 : 0;
     position_ += length;
-    if (length > 0) ++line_;
+    if (length > 0) {
+      ++line_;
+      line_start_ = position_;
+    }
     return length > 0;
   }
 
   Status read_bare(std::string& field) {
     const size_t end = std::min(text_.find_first_of(",\r\n", position_), text_.size());
     field = text_.substr(position_, end - position_);
-    if (field.find('"') != std::string::npos)
-      return error("a quote inside a field that does not begin with one");
+    const size_t quote = field.find('"');
+    if (quote != std::string::npos) {
+      return error_at(position_ + quote, "a quote inside a field that does not begin with one");
+    }
     position_ = end;
     return {};
   }
 
   Status read_quoted(std::string& field) {
-    const size_t first_line = line_;
+    const size_t open = position_ - 1;
+    const size_t first_line = line_, first_line_start = line_start_;
     while (true) {
       const size_t quote = text_.find('"', position_);
       if (quote == std::string_view::npos) {
         line_ = first_line;
-        return error("a quoted field is not closed");
+        line_start_ = first_line_start;
+        return error_at(open, "a quoted field is not closed");
       }
       const std::string_view part = text_.substr(position_, quote - position_);
-      for (const char byte : part) line_ += byte == '\n' ? 1U : 0U;
+      for (size_t i = 0; i < part.size(); ++i) {
+        if (part[i] != '\n') continue;
+        ++line_;
+        line_start_ = position_ + i + 1;
+      }
       field += part;
       position_ = quote + 1;
       if (!take('"')) return {};
@@ -79,7 +92,7 @@ class Reader {
 
   std::string_view text_;
   const std::string& origin_;
-  size_t position_ = 0, line_ = 1;
+  size_t position_ = 0, line_start_ = 0, line_ = 1;
 };
 
 }  // namespace

@@ -22,19 +22,22 @@ TEST(Csv, QuotesNewlinesMarksAndBothLineEnds) {
   EXPECT_FALSE(table->column("Q").has_value());
 }
 
-TEST(Csv, RefusesByLine) {
+TEST(Csv, RefusesByLineAndColumn) {
   EXPECT_NE(error_of("").find("empty"), std::string::npos);
   EXPECT_NE(error_of("a,b\n1,2\n3\n").find("line 3: expected 2 fields, as the header has, found 1"),
             std::string::npos);
-  EXPECT_NE(error_of("a,b\n1,\"x\ny\n").find("line 2: a quoted field is not closed"), std::string::npos);
-  EXPECT_NE(error_of("a,b\n\"1\"x,2\n").find("line 2: text after a closing quote"), std::string::npos);
-  EXPECT_NE(error_of("a,b\nx\"y,2\n").find("line 2: a quote inside"), std::string::npos);
+  EXPECT_NE(error_of("a,b\n1,\"x\ny\n").find("line 2, column 3: a quoted field is not closed"),
+            std::string::npos);
+  EXPECT_NE(error_of("a,b\n\"1\"x,2\n").find("line 2, column 4: text after a closing quote"),
+            std::string::npos);
+  EXPECT_NE(error_of("a,b\nx\"y,2\n").find("line 2, column 2: a quote inside"), std::string::npos);
   EXPECT_NE(error_of("a,b\n\xff,2\n").find("UTF-8"), std::string::npos);
 }
 
 TEST(Csv, LinesAreCountedThroughQuotedNewlines) {
   EXPECT_NE(error_of("a,b\n\"1\n\n\",2\n3\n").find("line 5"), std::string::npos)
       << error_of("a,b\n\"1\n\n\",2\n3\n");
+  EXPECT_NE(error_of("a,b\n\"1\n2\"x,2\n").find("line 3, column 3"), std::string::npos);
 }
 
 }  // namespace
