@@ -135,7 +135,6 @@ TEST(DecoderLayer, BlocksAloneGiveTheStreamAndTheTaps) {
     const auto add = [&] {
       for (size_t i = 0; i < size; ++i) h[i] += y[i];
     };
-    Recorder tap;
     for (int64_t i = 0; i < config->n_layers; ++i) {
       auto weights = read_layer(*checkpoint, *config, i);
       ASSERT_TRUE(weights.ok());
