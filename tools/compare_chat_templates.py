@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares `octavo chat-template` with transformers, on real templates and generated conversations.
 
-    tools/compare_chat_templates.py --program build/release/src/cli/octavo TEMPLATE_OR_FOLDER...
+    tools/compare_chat_templates.py --program build/release/octavo TEMPLATE_OR_FOLDER...
     tools/compare_chat_templates.py --write src/text/chat_template_golden.jsonl src/text/chat_template_golden.jinja
 
 Each template renders each conversation twice, by transformers (render_jinja_template) and by the program; the texts must
