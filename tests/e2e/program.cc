@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,19 +40,23 @@ struct Pipe {
   }
 };
 
-[[noreturn]] void become_octavo(const std::vector<std::string>& arguments, const RunOptions& options,
-                                Pipe& in, Pipe& out, Pipe& err) {
+[[noreturn]] void become(const std::string& program, const std::vector<std::string>& arguments,
+                         const RunOptions& options, Pipe& in, Pipe& out, Pipe& err) {
   dup2(in.read_end, STDIN_FILENO);
   dup2(out.write_end, STDOUT_FILENO);
   dup2(err.write_end, STDERR_FILENO);
   signal(SIGPIPE, SIG_DFL);
   constexpr uid_t kNobody = 65534;
   if (options.unprivileged && geteuid() == 0 && (setgid(kNobody) != 0 || setuid(kNobody) != 0)) _exit(127);
+  if (options.data_limit_bytes > 0) {
+    const rlimit limit{options.data_limit_bytes, options.data_limit_bytes};
+    if (setrlimit(RLIMIT_DATA, &limit) != 0) _exit(127);
+  }
   for (const std::string& variable : options.environment) putenv(const_cast<char*>(variable.c_str()));
-  std::vector<char*> words = {const_cast<char*>(OCTAVO_PROGRAM)};
+  std::vector<char*> words = {const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));
   words.push_back(nullptr);
-  execv(OCTAVO_PROGRAM, words.data());
+  execv(program.c_str(), words.data());
   _exit(127);
 }
 
@@ -75,10 +80,15 @@ void feed(int& end, const std::string& input, size_t& n_written) {
 }  // namespace
 
 Outcome run_octavo(const std::vector<std::string>& arguments, const RunOptions& options) {
+  return run_program(OCTAVO_PROGRAM, arguments, options);
+}
+
+Outcome run_program(const std::string& program, const std::vector<std::string>& arguments,
+                    const RunOptions& options) {
   signal(SIGPIPE, SIG_IGN);  // a child may end before it has read its input
   Pipe in, out, err;
   const pid_t child = fork();
-  if (child == 0) become_octavo(arguments, options, in, out, err);
+  if (child == 0) become(program, arguments, options, in, out, err);
   Pipe::close_end(in.read_end);
   Pipe::close_end(out.write_end);
   Pipe::close_end(err.write_end);
@@ -111,7 +121,7 @@ Outcome run_octavo(const std::vector<std::string>& arguments, const RunOptions& 
   int status = 0;
   waitpid(child, &status, 0);
   outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  EXPECT_FALSE(outcome.timed_out) << "octavo did not end in time; stderr:\n" << outcome.err;
+  EXPECT_FALSE(outcome.timed_out) << program << " did not end in time; stderr:\n" << outcome.err;
   return outcome;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // The octavo program as a child process, and what tests give it to read.
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,14 @@ struct RunOptions {
   std::vector<std::string> environment;     // "NAME=value", added to this process's own
   std::chrono::seconds timeout{300};        // then SIGKILL; generous, for sanitizers on a busy machine
   bool unprivileged = false;                // give up root, if this is root
+  uint64_t data_limit_bytes = 0;            // RLIMIT_DATA of the child; 0: none
   std::string send_interrupt_after_output;  // SIGINT once stdout holds this text
 };
 
 Outcome run_octavo(const std::vector<std::string>& arguments, const RunOptions& options = {});
+// The same for another program of this build.
+Outcome run_program(const std::string& program, const std::vector<std::string>& arguments,
+                    const RunOptions& options = {});
 
 // Each line of `text` as JSON; a line that is none fails the test.
 std::vector<base::Json> json_lines(const std::string& text);
