@@ -2,10 +2,7 @@
 // Memory that kernels read and write: aligned to 64 bytes (a cache line, a tile row), owned, movable, zeroed
 // on request.
 #include <cstddef>
-#include <cstdint>
 #include <memory>
-#include <new>
-#include <span>
 
 namespace octavo::tensor {
 
@@ -17,8 +14,8 @@ class Buffer {
   // n_bytes are not initialized unless `zeroed`.
   explicit Buffer(size_t n_bytes, bool zeroed = false);
 
-  size_t size_bytes() const { return n_bytes_; }
-  bool empty() const { return n_bytes_ == 0; }
+  size_t size_bytes() const { return empty() ? 0 : bytes_.get_deleter().n_bytes; }
+  bool empty() const { return bytes_ == nullptr; }
   void* data() { return bytes_.get(); }
   const void* data() const { return bytes_.get(); }
   template <class T>
@@ -32,10 +29,10 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(void* bytes) const { ::operator delete (bytes, std::align_val_t{kAlignment}); }
+    size_t n_bytes;
+    void operator()(void* bytes) const;
   };
-  std::unique_ptr<void, Free> bytes_;
-  size_t n_bytes_ = 0;
+  std::unique_ptr<void, Free> bytes_{nullptr, Free{0}};
 };
 
 }  // namespace octavo::tensor

@@ -26,7 +26,7 @@ TEST(Memory, TwelveAndThirtySixLayersQuantizeUnderOneLimit) {
   // A layer of this width is 6.4 MiB of bf16: 36 of them alone would not fit under the limit, let alone as
   // fp32.
   RunOptions limited;
-  limited.data_limit_bytes = 200 * kMiB;
+  limited.data_limit_bytes = 80 * kMiB;
   for (const char* n_layers : {"12", "36"}) {
     const std::string source = folder / std::string("model-") + n_layers;
     const Outcome made =

@@ -1,0 +1,32 @@
+#include "tensor/buffer.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <utility>
+
+namespace octavo::tensor {
+namespace {
+
+TEST(Buffer, SmallAndLargeOnesAreAlignedZeroedAndMovable) {
+  for (const size_t n_bytes :
+       {size_t{1}, size_t{63}, size_t{4096}, (size_t{1} << 20) - 1, size_t{1} << 20, size_t{5000001}}) {
+    Buffer buffer(n_bytes, true);
+    EXPECT_EQ(buffer.size_bytes(), n_bytes);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % kAlignment, 0U);
+    auto* bytes = buffer.as<unsigned char>();
+    for (size_t i = 0; i < n_bytes; ++i) ASSERT_EQ(bytes[i], 0) << n_bytes << " at " << i;
+    bytes[n_bytes - 1] = 7;
+    Buffer moved = std::move(buffer);
+    EXPECT_EQ(moved.as<unsigned char>(), bytes);
+    EXPECT_EQ(moved.as<unsigned char>()[n_bytes - 1], 7);
+    EXPECT_TRUE(buffer.empty());  // NOLINT: what a moved-from buffer says is the point
+    moved = Buffer(3);
+    EXPECT_EQ(moved.size_bytes(), 3U);
+  }
+  EXPECT_TRUE(Buffer(0).empty());
+  EXPECT_EQ(Buffer().size_bytes(), 0U);
+}
+
+}  // namespace
+}  // namespace octavo::tensor
