@@ -32,9 +32,10 @@ using model::LinearSlot;
 
 struct Arguments {
   std::string source, target;
-  int64_t n_channels = 3, max_exponent = 8;
+  int64_t n_channels = 0, max_exponent = 8;  // 0 channels: kShare of a place's
   uint64_t seed = 0;
 };
+constexpr int64_t kShare = 50;        // one of so many
 constexpr int64_t kMaxExponent = 16;  // far from what a float model's activations can take
 
 // A tensor's values and the powers of two that go onto them.
@@ -87,11 +88,12 @@ Status scale_place(const std::string& name, int64_t n, const Arguments& argument
   std::vector<int64_t> order(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = i;
   random.shuffle(order);
+  const int64_t n_wanted = arguments.n_channels == 0 ? (n + kShare - 1) / kShare : arguments.n_channels;
   // The first takes the largest power, the rest any of the upper half.
   const auto lowest = (arguments.max_exponent + 1) / 2;
   int64_t n_scaled = 0;
   for (const int64_t i : order) {
-    if (n_scaled == arguments.n_channels) return {};
+    if (n_scaled == n_wanted) return {};
     const int64_t below_max =
         static_cast<int64_t>(random.below(static_cast<uint64_t>(arguments.max_exponent - lowest + 1)));
     const std::vector<Slice> slices =
@@ -102,10 +104,10 @@ Status scale_place(const std::string& name, int64_t n, const Arguments& argument
     for (const Slice& slice : slices) scale(slice);
     ++n_scaled;
   }
-  if (n_scaled == arguments.n_channels) return {};
-  return invalid_argument(name + ": " + std::to_string(arguments.n_channels) +
-                          " channels are wanted, but of " + std::to_string(n) + " only " +
-                          std::to_string(n_scaled) + " can be multiplied without leaving their type's range");
+  if (n_scaled == n_wanted) return {};
+  return invalid_argument(name + ": " + std::to_string(n_wanted) + " channels are wanted, but of " +
+                          std::to_string(n) + " only " + std::to_string(n_scaled) +
+                          " can be multiplied without leaving their type's range");
 }
 
 class LayerTensors {
@@ -271,7 +273,8 @@ int main(int argc, char** argv) {
   if (!octavo::parse({argv + 1, argv + argc}, arguments)) {
     std::fputs(
         "usage: octavo_make_outliers SRC DST [--channels N] [--max-exponent E] [--seed N]\n"
-        "  N channels of each of four places of a layer, default 3; powers of two up to 2^E, default 8\n",
+        "  N channels of each of four places of a layer, default one of 50; powers of two up to 2^E, default "
+        "8\n",
         stderr);
     return 2;
   }
