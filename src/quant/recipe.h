@@ -52,7 +52,8 @@ struct Recipe {
 
 // "w8a8" (SmoothQuant, the default) and "rtn-w8a8" (plain rounding).
 std::vector<std::string> preset_names();
-// `origin` names the file in errors. Unknown keys and values are refused by name, with the nearest right one.
+// `origin`, the file, is named in errors and names a recipe without a name. Unknown keys and values are
+// refused by name, with the nearest right one.
 Result<Recipe> parse_recipe(const base::Json& tree, const std::string& origin);
 // A preset's name, or the path of a .yaml, .yml or .json file.
 Result<Recipe> load_recipe(const std::string& preset_or_path);

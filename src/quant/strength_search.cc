@@ -4,6 +4,7 @@
 // samples held out. Called by pipeline.cc.
 #include "quant/strength_search.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tensor/buffer.h"
@@ -35,6 +36,10 @@ BlockError compare_rows(const float* a, const float* b, int64_t n_rows, int64_t 
   return total;
 }
 
+// Of the strengths whose error is within 3 % of the best, the weakest is taken: what the search cannot tell
+// apart on its samples, other text may, and a weaker smoothing changes less.
+constexpr double kAsGood = 1.03;
+
 // The search over one block's groups.
 class BlockSearch {
  public:
@@ -62,34 +67,49 @@ class BlockSearch {
       if (!fit) {
         OCTAVO_ASSIGN_OR_RETURN(fit, judge(strengths, statistics_.fit));
       }
-      LayerStrengths best = strengths;
-      BlockError best_fit = *fit;
-      for (const double strength : recipe_.strengths) {
-        if (cancelled()) return octavo::cancelled("quantizing was cancelled");
-        LayerStrengths candidate = strengths;
-        candidate[index] = strength;
-        const auto error = judge(candidate, statistics_.fit);
-        if (!error.ok() && error.status().code() == StatusCode::kUnsupported) continue;
-        OCTAVO_RETURN_IF_ERROR(error.status());
-        if (error->error < best_fit.error) {
-          best = candidate;
-          best_fit = *error;
-        }
-      }
-      if (!best[index]) continue;
-      OCTAVO_ASSIGN_OR_RETURN(chosen.held_out_best, judge(best, statistics_.held_out));
-      static const double kMargin = getenv("SQM") ? atof(getenv("SQM")) : 1;
-      if (!(chosen.held_out_best.error < held_out.error * kMargin)) continue;
-      chosen.strength = best[index];
-      strengths = best;
+      OCTAVO_ASSIGN_OR_RETURN(const auto best, best_of_fit(strengths, group, *fit, cancelled));
+      if (!best) continue;
+      LayerStrengths candidate = strengths;
+      candidate[index] = best->strength;
+      OCTAVO_ASSIGN_OR_RETURN(chosen.held_out_best, judge(candidate, statistics_.held_out));
+      if (!(chosen.held_out_best.error < held_out.error)) continue;
+      chosen.strength = best->strength;
+      strengths = candidate;
       held_out = chosen.held_out_best;
-      fit = best_fit;
+      fit = best->error;
     }
     choice.held_out_chosen[static_cast<size_t>(block_)] = held_out;
     return {};
   }
 
  private:
+  struct Tried {
+    double strength = 0;
+    BlockError error;
+  };
+
+  // The weakest strength of `group` as good as the best, or nothing when none is better than `none`.
+  Result<std::optional<Tried>> best_of_fit(LayerStrengths strengths, SmoothGroup group,
+                                           const BlockError& none, const std::function<bool()>& cancelled) {
+    std::vector<Tried> tried;
+    double least = none.error;
+    for (const double strength : recipe_.strengths) {
+      if (cancelled()) return octavo::cancelled("quantizing was cancelled");
+      strengths[static_cast<size_t>(group)] = strength;
+      const auto error = judge(strengths, statistics_.fit);
+      if (!error.ok() && error.status().code() == StatusCode::kUnsupported) continue;
+      OCTAVO_RETURN_IF_ERROR(error.status());
+      tried.push_back({strength, *error});
+      if (error->error < least) least = error->error;
+    }
+    std::optional<Tried> best;
+    for (const Tried& candidate : tried) {
+      const bool good = candidate.error.error < none.error && candidate.error.error <= kAsGood * least;
+      if (good && (!best || candidate.strength < best->strength)) best = candidate;
+    }
+    return best;
+  }
+
   Result<BlockError> judge(const LayerStrengths& strengths, const std::array<BlockTask, 2>& tasks) {
     const LayerFolds folds = make_folds(recipe_, source_, ranges_, strengths);
     OCTAVO_ASSIGN_OR_RETURN(BlockCandidate candidate, build_block(source_, folds, block_, runner_.pool()));

@@ -17,6 +17,12 @@ namespace {
 
 using tensor::DType;
 
+// Only channels louder than twice the median are smoothed; the others keep s = 1. Dividing by s < 1 would
+// make a channel louder that was quiet on the calibration text, and on other text it may not be. KL on
+// English and Chinese prose of the demo model, in units of 1e-5 nats, calibrated on English encyclopedia, on
+// C-Eval, on prose: 37, 36, 36 with this rule; 53, 42, 36 without; plain rounding 37.
+constexpr double kQuietLog2 = 1;
+
 // Factors keep 8 bits, so that the last bits of pow(), which differ between C libraries, decide nothing.
 float round_factor(double s) { return tensor::round_to_bf16(static_cast<float>(s)); }
 
@@ -31,23 +37,23 @@ float smallest_normal(DType storage) {
 std::vector<float> smoothing_factors(std::span<const float> x_absmax, std::span<const float> w_absmax,
                                      double strength, bool power_of_two) {
   OCTAVO_CHECK(x_absmax.size() == w_absmax.size());
-  std::vector<double> log_s(x_absmax.size(), 0);
-  double sum = 0;
-  int64_t n_live = 0;
   const auto live = [&](size_t j) { return x_absmax[j] > 0 && w_absmax[j] > 0; };
-  for (size_t j = 0; j < log_s.size(); ++j) {
-    if (!live(j)) continue;
-    log_s[j] = strength * std::log2(x_absmax[j]) - (1 - strength) * std::log2(w_absmax[j]);
-    sum += log_s[j];
-    ++n_live;
+  const auto log_s = [&](size_t j) {
+    return strength * std::log2(x_absmax[j]) - (1 - strength) * std::log2(w_absmax[j]);
+  };
+  std::vector<double> sorted;
+  for (size_t j = 0; j < x_absmax.size(); ++j) {
+    if (live(j)) sorted.push_back(log_s(j));
   }
-  const double middle = n_live == 0 ? 0 : std::nearbyint(sum / static_cast<double>(n_live));
-  std::vector<float> factors(log_s.size(), 1.0F);
-  for (size_t j = 0; j < log_s.size(); ++j) {
+  std::vector<float> factors(x_absmax.size(), 1.0F);
+  if (sorted.empty()) return factors;
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  for (size_t j = 0; j < factors.size(); ++j) {
     if (!live(j)) continue;
-    const double s = std::exp2(log_s[j] - middle);
+    const double s = std::exp2(std::max(log_s(j) - *middle - kQuietLog2, 0.0));
     factors[j] = power_of_two ? nearest_power_of_two(s) : round_factor(s);
-    if (!std::isnormal(factors[j])) factors[j] = 1.0F;
+    if (!std::isfinite(factors[j])) factors[j] = 1.0F;
   }
   return factors;
 }

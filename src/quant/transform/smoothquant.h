@@ -9,9 +9,10 @@
 
 namespace octavo::quant {
 
-// s[k] from the ranges of the activations x and of the weight columns that read them, s = x^a / w^(1-a),
-// scaled by one power of two so that they lie around 1. A channel that is always zero on either side keeps s
-// = 1. power_of_two rounds each s to the nearest power of two: multiplying a 16-bit weight by it is exact.
+// s[k] from the ranges of the activations x and of the weight columns that read them: x^a / w^(1-a), divided
+// by twice the median and not below 1, so that only outlier channels are changed. A channel that is always
+// zero on either side keeps s = 1. power_of_two rounds each s to the nearest power of two: multiplying a
+// 16-bit weight by it is exact.
 std::vector<float> smoothing_factors(std::span<const float> x_absmax, std::span<const float> w_absmax,
                                      double strength, bool power_of_two);
 
