@@ -1,5 +1,5 @@
 // The bar of `quantize` and `eval`. Redrawn at most ten times a second; in a log file a line a step, at most
-// one every two seconds. The time left takes the rest to go as fast as what is done.
+// one every ten seconds. The time left takes the rest to go as fast as what is done.
 #include "cli/progress_bar.h"
 
 #include <sys/ioctl.h>
@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kBarCells = 24;
 constexpr auto kRedrawInterval = std::chrono::milliseconds(100);
-constexpr auto kLineInterval = std::chrono::seconds(2);
+constexpr auto kLineInterval = std::chrono::seconds(10);
 
 int terminal_columns() {
   winsize size{};
