@@ -13,7 +13,6 @@ namespace octavo::quant {
 namespace {
 
 using base::Json;
-using base::quoted;
 
 // Strengths tried when a recipe asks for a search: below 0.3 the activations keep their outliers, above 0.9
 // the weights take them over whole.
@@ -29,7 +28,7 @@ constexpr Preset kPresets[] = {{"w8a8", true}, {"rtn-w8a8", false}};
 
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
   const std::string near = base::nearest(word, candidates);
-  return near.empty() ? "" : "; did you mean " + quoted(near) + "?";
+  return near.empty() ? "" : "; did you mean " + base::quoted(near) + "?";
 }
 
 std::string listed(std::span<const std::string> names) {
@@ -49,7 +48,7 @@ Status check_object(const Json& tree, const std::string& where, const std::vecto
     if (known) continue;
     std::string hint = did_you_mean(key, keys);
     if (hint.empty()) hint = "; known keys: " + listed(keys);
-    return invalid_argument(where + ": unknown key " + quoted(key) + hint);
+    return invalid_argument(where + ": unknown key " + base::quoted(key) + hint);
   }
   return {};
 }
@@ -58,7 +57,7 @@ Status check_object(const Json& tree, const std::string& where, const std::vecto
 Status expect_only(const Json& tree, const std::string& where, std::string_view key, const Json& expected) {
   const Json* value = tree.find(key);
   if (value == nullptr || value->is_null() || *value == expected) return {};
-  return unsupported(where + "." + std::string(key) + ": found " + quoted(value->dump()) + "; only " +
+  return unsupported(where + "." + std::string(key) + ": found " + base::quoted(value->dump()) + "; only " +
                      expected.dump() + " is supported");
 }
 
@@ -67,7 +66,7 @@ Result<bool> read_flag(const Json& tree, const std::string& where, std::string_v
   if (value == nullptr || value->is_null()) return fallback;
   if (value->is_bool()) return value->as_bool();
   return invalid_argument(where + "." + std::string(key) + ": expected true or false, found " +
-                          quoted(value->dump()));
+                          base::quoted(value->dump()));
 }
 
 Status check_number_formats(const Json& tree, const std::string& origin) {
@@ -96,7 +95,7 @@ Status read_strengths(const Json& value, const std::string& where, Recipe& recip
   if (value.is_string() && value.as_string() == "search") return {};
   if (!value.is_array() || value.as_array().empty()) {
     return invalid_argument(where + ": expected \"search\" or a list of numbers such as [0.5, 0.8], found " +
-                            quoted(value.dump()));
+                            base::quoted(value.dump()));
   }
   if (value.as_array().size() > kMaxStrengths) {
     return invalid_argument(where + ": " + std::to_string(value.as_array().size()) + " strengths, at most " +
@@ -105,7 +104,7 @@ Status read_strengths(const Json& value, const std::string& where, Recipe& recip
   recipe.strengths.clear();
   for (const Json& item : value.as_array()) {
     if (!item.is_number() || !(item.as_double() >= 0 && item.as_double() <= 1)) {
-      return invalid_argument(where + ": expected numbers from 0 to 1, found " + quoted(item.dump()));
+      return invalid_argument(where + ": expected numbers from 0 to 1, found " + base::quoted(item.dump()));
     }
     recipe.strengths.push_back(item.as_double());
   }
@@ -137,7 +136,7 @@ Result<Scheme> read_scheme(const Json& value, const std::string& where) {
   if (value.is_string() && value.as_string() == names[0]) return Scheme::kFloat;
   if (value.is_string() && value.as_string() == names[1]) return Scheme::kW8A8;
   const std::string found = value.is_string() ? value.as_string() : value.dump();
-  return invalid_argument(where + ": unknown scheme " + quoted(found) + ", expected float or w8a8" +
+  return invalid_argument(where + ": unknown scheme " + base::quoted(found) + ", expected float or w8a8" +
                           did_you_mean(found, names));
 }
 
@@ -151,7 +150,7 @@ Status read_layers(const Json& value, const std::string& origin, Recipe& recipe)
     return invalid_argument(where + ": more than " + std::to_string(kMaxRules) + " rules");
   }
   for (const auto& [pattern, policy] : value.as_object()) {
-    const std::string at = where + "[" + quoted(pattern) + "]";
+    const std::string at = where + "[" + base::quoted(pattern) + "]";
     LayerRule rule{.pattern = pattern.starts_with("re:") ? pattern.substr(3) : pattern, .policy = {}};
     if (policy.is_string()) {
       OCTAVO_ASSIGN_OR_RETURN(rule.policy.scheme, read_scheme(policy, at));
@@ -176,7 +175,7 @@ Status read_ignore(const Json& value, const std::string& origin, Recipe& recipe)
   recipe.ignore.clear();
   for (const Json& item : value.as_array()) {
     if (!item.is_string() || item.as_string().empty()) {
-      return invalid_argument(where + ": expected module names, found " + quoted(item.dump()));
+      return invalid_argument(where + ": expected module names, found " + base::quoted(item.dump()));
     }
     recipe.ignore.push_back(item.as_string());
   }
@@ -267,7 +266,7 @@ Result<Recipe> load_recipe(const std::string& preset_or_path) {
   }
   if (!base::path_exists(preset_or_path)) {
     const std::vector<std::string> names = preset_names();
-    return not_found("recipe " + quoted(preset_or_path) + " is neither a preset (" + listed(names) +
+    return not_found("recipe " + base::quoted(preset_or_path) + " is neither a preset (" + listed(names) +
                      ") nor a file" + did_you_mean(preset_or_path, names));
   }
   // A recipe is a page of text; a megabyte of one is a mistaken path.
