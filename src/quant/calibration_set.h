@@ -53,6 +53,6 @@ struct SearchSamples {
 // Evenly spread over the set, whole samples, at most kMaxSearchTokens tokens but at least four samples if
 // there are so many; every fourth is held out. A set of one sample is both.
 SearchSamples choose_search_samples(const CalibrationSet& set);
-inline constexpr int64_t kMaxSearchTokens = 8192;
+inline constexpr int64_t kMaxSearchTokens = 4096;
 
 }  // namespace octavo::quant

@@ -80,13 +80,15 @@ class TaskRecorder {
 const char* block_name(Block block) { return block == Block::kAttention ? "attention" : "mlp"; }
 
 Result<LayerStatistics> collect_layer(const model::DecoderLayer& layer, CalibrationSet& set,
-                                      const SearchSamples& search, BlockRunner& runner) {
+                                      const SearchSamples& search, BlockRunner& runner,
+                                      const std::function<bool()>& cancelled) {
   LayerStatistics statistics;
   std::array<TaskRecorder, 2> recorders = {TaskRecorder(set, search.fit, statistics.fit),
                                            TaskRecorder(set, search.held_out, statistics.held_out)};
   CollectTap tap;
   tensor::Buffer y;
   for (const SampleBatch& batch : set.batches()) {
+    if (cancelled()) return octavo::cancelled("quantizing was cancelled");
     const int64_t n_rows = batch.row_end - batch.row_begin;
     const auto n_bytes = static_cast<size_t>(n_rows * set.d_model()) * sizeof(float);
     if (y.size_bytes() < n_bytes) y = tensor::Buffer(n_bytes);

@@ -3,6 +3,7 @@
 // and outputs of both blocks on the search samples, and the hidden states advanced to the next layer.
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -33,8 +34,10 @@ struct LayerStatistics {
   std::array<BlockTask, 2> fit, held_out;                    // by Block
 };
 
-// Advances `set`. Errors: an activation that is not finite, naming where.
+// Advances `set`. Errors: an activation that is not finite, naming where; kCancelled, when `cancelled` (asked
+// between batches) says so.
 Result<LayerStatistics> collect_layer(const model::DecoderLayer& layer, CalibrationSet& set,
-                                      const SearchSamples& search, BlockRunner& runner);
+                                      const SearchSamples& search, BlockRunner& runner,
+                                      const std::function<bool()>& cancelled);
 
 }  // namespace octavo::quant

@@ -111,7 +111,8 @@ class Pipeline {
     OCTAVO_ASSIGN_OR_RETURN(model::LayerWeights weights,
                             model::read_layer(flight_.source, flight_.config, *layer_));
     const model::DecoderLayer layer(flight_.config, std::move(weights), isa_);
-    OCTAVO_ASSIGN_OR_RETURN(statistics_, collect_layer(layer, *calibration_, search_, *runner_));
+    OCTAVO_ASSIGN_OR_RETURN(
+        statistics_, collect_layer(layer, *calibration_, search_, *runner_, [this] { return cancelled(); }));
     return {};
   }
 
@@ -167,12 +168,13 @@ class Pipeline {
   Status write_layer() {
     OCTAVO_ASSIGN_OR_RETURN(const std::vector<ComputedTensor> computed,
                             computed_tensors(flight_.source, source_, folds_, std::move(rounded_)));
+    // Before the next float layer is read, nothing of this one is held.
+    source_ = {};
+    statistics_ = {};
     return writer_->write(flight_.plan.layers[static_cast<size_t>(*layer_)], flight_.source, computed);
   }
 
   Status complete_folder() {
-    statistics_ = {};
-    source_ = {};
     OCTAVO_RETURN_IF_ERROR(writer_->finish());
     const std::string& folder = folder_->temporary_path();
     OCTAVO_RETURN_IF_ERROR(carry_files(job_.source, flight_.carried_files, folder));

@@ -32,9 +32,9 @@ bool lies_within(const std::string& inner, const std::string& outer) {
 
 Status check_target(const Job& job) {
   if (job.target.empty()) return invalid_argument("no target folder was named");
-  if (lies_within(job.source, job.target) || lies_within(job.target, job.source)) {
-    return invalid_argument("the target " + base::quoted(job.target) + " and the source " +
-                            base::quoted(job.source) + " lie in each other; name a folder elsewhere");
+  if (lies_within(job.source, job.target)) {
+    return invalid_argument("the target " + base::quoted(job.target) + " holds the source " +
+                            base::quoted(job.source) + "; name another folder");
   }
   if (!base::path_exists(job.target)) return {};
   if (!job.overwrite) {
