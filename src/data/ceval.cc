@@ -71,22 +71,6 @@ constexpr CevalSubject kSubjects[] = {
 };
 constexpr uint64_t kMaxFileBytes = uint64_t{64} << 20;
 
-Result<std::string> choose_split(const std::string& folder, const std::string& asked) {
-  if (!base::is_folder(folder)) {
-    return not_found("C-Eval folder " + base::quoted(folder) +
-                     " is not there: expected a folder with dev/, val/ or test/");
-  }
-  const std::vector<std::string> splits =
-      asked.empty() ? std::vector<std::string>{"test", "dev"} : std::vector<std::string>{asked};
-  for (const std::string& split : splits) {
-    if (base::is_folder(base::join_path(folder, split))) return split;
-  }
-  return not_found("C-Eval folder " + base::quoted(folder) + " has no " +
-                   (asked.empty()
-                        ? "test/ and no dev/ (val/ is taken only when asked for: " + folder + "@val)"
-                        : asked + "/"));
-}
-
 std::string prompt_text(const char* subject, const std::array<std::string, 5>& question) {
   std::string text = "以下是中国关于" + std::string(subject) +
                      "考试的单项选择题，请不要分析过程，直接在A、B、C、D四个选项中选出正确答案。\n\n" +
@@ -144,9 +128,33 @@ std::vector<size_t> share_out(const std::vector<size_t>& available, size_t n_sam
 
 std::span<const CevalSubject> ceval_subjects() { return kSubjects; }
 
+Result<std::string> ceval_split(const std::string& folder, const std::string& asked) {
+  if (!base::is_folder(folder)) {
+    return not_found("C-Eval folder " + base::quoted(folder) +
+                     " is not there: expected a folder with dev/, val/ or test/");
+  }
+  const std::vector<std::string> splits =
+      asked.empty() ? std::vector<std::string>{"test", "dev"} : std::vector<std::string>{asked};
+  for (const std::string& split : splits) {
+    if (base::is_folder(base::join_path(folder, split))) return split;
+  }
+  const std::string bare = folder.substr(0, folder.find_last_not_of('/') + 1);
+  for (const char* split : {"dev", "val", "test"}) {
+    const std::string end = std::string("/") + split;
+    if (!bare.ends_with(end)) continue;
+    return not_found("C-Eval folder " + base::quoted(folder) +
+                     " is a split, not the data set; did you mean " +
+                     base::quoted("ceval:" + bare.substr(0, bare.size() - end.size()) + "@" + split) + "?");
+  }
+  return not_found("C-Eval folder " + base::quoted(folder) + " has no " +
+                   (asked.empty()
+                        ? "test/ and no dev/ (val/ is taken only when asked for: " + folder + "@val)"
+                        : asked + "/"));
+}
+
 Result<std::vector<CevalPrompt>> load_ceval(const std::string& folder, const std::string& split,
                                             int64_t n_samples, uint64_t seed) {
-  OCTAVO_ASSIGN_OR_RETURN(const std::string chosen, choose_split(folder, split));
+  OCTAVO_ASSIGN_OR_RETURN(const std::string chosen, ceval_split(folder, split));
   Random random(seed);
   std::vector<std::vector<CevalPrompt>> by_subject;
   std::vector<size_t> available;

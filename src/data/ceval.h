@@ -22,6 +22,9 @@ struct CevalPrompt {
   std::string answer;   // "A" … "D"; empty in the test split
 };
 
+// The split that load_ceval takes when `split` is asked for (may be empty). Errors: a folder without it.
+Result<std::string> ceval_split(const std::string& folder, const std::string& split);
+
 // n_samples prompts of `split` ("dev", "val" or "test"; empty: test, or dev where there is no test), spread
 // evenly: with q, r = divmod(n_samples, 52), every subject gives q prompts and r of them one more; a subject
 // that has fewer leaves its share to the others. The seed alone decides which, and they come subject by turn.

@@ -110,8 +110,13 @@ TEST_F(DatasetTest, CevalPromptIsTheDocumentedOne) {
 TEST_F(DatasetTest, CevalPrefersTestThenDevAndTakesValOnlyWhenAsked) {
   const std::string folder = write_ceval("val", 1);
   EXPECT_NE(error_of("ceval:" + folder).find("val/ is taken only when asked for"), std::string::npos);
+  EXPECT_NE(error_of("ceval:" + folder + "/val").find("did you mean 'ceval:" + folder + "@val'?"),
+            std::string::npos);
+  EXPECT_NE(error_of("ceval:" + folder + "/val/").find("did you mean 'ceval:" + folder + "@val'?"),
+            std::string::npos);
   EXPECT_TRUE(load("ceval:" + folder + "@val").ok());
   write_ceval("dev", 2);
+  EXPECT_EQ(*ceval_split(folder, ""), "dev");
   EXPECT_EQ(load("ceval:" + folder, {.n_samples = 1000})->size(), 104U);
   write_ceval("test", 3);
   EXPECT_EQ(load("ceval:" + folder, {.n_samples = 1000})->size(), 156U);
