@@ -1,5 +1,5 @@
-// Describes a checkpoint without reading its data; the facade shows the result as `octavo inspect`. Beside
-// counting it looks for what would fail or mislead later: quantized weights without scales, scales without
+// Describes a checkpoint; the facade shows the result as `octavo inspect`. Beside counting it looks for what
+// would fail or mislead later: values that are no numbers, quantized weights without scales, scales without
 // weights, an index whose sum is wrong.
 #include "format/inspect.h"
 
@@ -11,6 +11,7 @@
 #include "base/text_format.h"
 #include "format/checkpoint.h"
 #include "format/quant_manifest/quant_manifest.h"
+#include "format/tensor_values.h"
 
 namespace octavo::format {
 
@@ -125,6 +126,63 @@ void check_tensor(const TensorInfo& info, const Find& find, Problems& problems) 
   }
 }
 
+Status check_values(std::span<const SafetensorsFile> files, Problems& problems) {
+  for (const SafetensorsFile& file : files) {
+    for (const TensorInfo& info : file.tensors()) {
+      OCTAVO_ASSIGN_OR_RETURN(std::string bad, find_bad_value(file, info));
+      if (!bad.empty()) problems.add(std::move(bad));
+    }
+  }
+  return {};
+}
+
+struct QuantCounts {
+  LinearQuant quant;  // of the quantized linears; one scheme is all that runs here, but for the strategy
+  bool is_mixed = false;
+  int64_t n_int8 = 0, n_float = 0;
+  std::string scale_dtype;  // of the first quantized linear that has a scale
+};
+
+Result<QuantCounts> count_linears(const Checkpoint& checkpoint, const QuantManifest& manifest) {
+  constexpr std::string_view kWeight = ".weight";
+  QuantCounts counts;
+  for (const TensorInfo* info : checkpoint.tensors()) {
+    if (!info->name.ends_with(kWeight) || info->shape.size() != 2) continue;
+    const std::string module = info->name.substr(0, info->name.size() - kWeight.size());
+    if (module.ends_with("embed_tokens")) continue;
+    OCTAVO_ASSIGN_OR_RETURN(const auto quant, manifest.find(module));
+    ++(info->dtype == DType::kI8 ? counts.n_int8 : counts.n_float);
+    if (!quant || info->dtype != DType::kI8) continue;
+    if (counts.n_int8 == 1) counts.quant = *quant;
+    counts.is_mixed = counts.is_mixed || counts.quant != *quant;
+    const TensorInfo* scale = checkpoint.find(module + ".weight_scale");
+    if (scale != nullptr && counts.scale_dtype.empty()) counts.scale_dtype = tensor::dtype_name(scale->dtype);
+  }
+  return counts;
+}
+
+// Bits, strategy, inputs, ignore list and counts of a quantized model that Octavo can read.
+Status describe_scheme(const Checkpoint& checkpoint, const QuantManifest& manifest, const Json& section,
+                       Json& out) {
+  OCTAVO_ASSIGN_OR_RETURN(const QuantCounts counts, count_linears(checkpoint, manifest));
+  const LinearQuant& quant = counts.quant;
+  const char* strategy = quant.weight_strategy == WeightStrategy::kTensor    ? "tensor"
+                         : quant.weight_strategy == WeightStrategy::kChannel ? "channel"
+                                                                             : "group";
+  out.set("weight_bits", quant.weight_bits);
+  out.set("weight_strategy", counts.is_mixed ? "mixed" : strategy);
+  out.set("input_bits", quant.input == InputQuant::kNone ? Json() : Json(8));
+  out.set("input_strategy", quant.input == InputQuant::kNone           ? "none"
+                            : quant.input == InputQuant::kDynamicToken ? "dynamic per token"
+                                                                       : "static per tensor");
+  const Json* ignore = section.find("ignore");
+  out.set("ignore", ignore != nullptr ? *ignore : Json(base::JsonArray{}));
+  out.set("n_int8_linears", counts.n_int8);
+  out.set("n_float_linears", counts.n_float);
+  out.set("scale_dtype", counts.scale_dtype.empty() ? Json() : Json(counts.scale_dtype));
+  return {};
+}
+
 // What the config says against what the files hold.
 Status check_against_manifest(const Checkpoint& checkpoint, const QuantManifest& manifest,
                               Problems& problems) {
@@ -162,6 +220,7 @@ Result<Json> inspect_quantization(const Checkpoint& checkpoint, Problems& proble
   out.set("description", manifest.ok() ? Json(manifest->description()) : Json());
   out.set("runnable", manifest.ok());
   out.set("reason", manifest.ok() ? Json() : Json(manifest.status().message()));
+  if (manifest.ok()) OCTAVO_RETURN_IF_ERROR(describe_scheme(checkpoint, *manifest, *section, out));
   return out;
 }
 
@@ -199,6 +258,7 @@ Result<Json> inspect_folder(const std::string& path) {
         *info, [&](const std::string& name) { return checkpoint.find(name); }, problems);
   }
   check_index_sum(checkpoint, report, problems);
+  OCTAVO_RETURN_IF_ERROR(check_values(checkpoint.files(), problems));
   constexpr char kHex[] = "0123456789abcdef";
   std::string fingerprint;
   for (int shift = 60; shift >= 0; shift -= 4) fingerprint += kHex[checkpoint.fingerprint() >> shift & 15];
@@ -218,6 +278,7 @@ Result<Json> inspect_file(const std::string& path) {
     check_tensor(
         info, [&](const std::string& name) { return file.find(name); }, problems);
   }
+  OCTAVO_RETURN_IF_ERROR(check_values(std::span(&file, 1), problems));
   report.set("problems", problems.take());
   return report;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// What a model folder or a safetensors file is, from headers and config alone: `octavo inspect`.
+// What a model folder or a safetensors file is, from config, headers and values: `octavo inspect`.
 #include <string>
 
 #include "octavo/status.h"
@@ -12,8 +12,9 @@ namespace octavo::format {
 // all tensors but scales and zero points), "n_bytes" (of tensors), "dtypes" {name: {n_tensors, n_elements,
 // n_bytes}}, "files"
 // [{name, n_bytes, n_tensors}], "metadata", "problems" [text]; of a folder also "architecture", "model_type",
-// "quantization" (null, or {method, description, runnable, reason}) and "fingerprint". What cannot be opened
-// is an error.
+// "quantization" and "fingerprint". "quantization" is null or {method, description, runnable, reason}, and
+// where runnable also {weight_bits, weight_strategy, input_bits, input_strategy, ignore, n_int8_linears,
+// n_float_linears, scale_dtype}. What cannot be opened or read is an error.
 Result<base::Json> inspect_path(const std::string& path);
 
 }  // namespace octavo::format

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
+
 #include "format/quant_manifest/quant_manifest.h"
 #include "format/safetensors_writer.h"
 #include "format/test_folder.h"
@@ -16,8 +19,8 @@ void write_model(const TestFolder& folder, const std::vector<TensorSpec>& plan, 
   auto writer = ShardedWriter::create(folder.path(), plan);
   ASSERT_TRUE(writer.ok()) << writer.status().message();
   for (const TensorSpec& spec : plan) {
-    const std::string zeros(*tensor_bytes(spec), '\0');
-    ASSERT_TRUE(writer->write(spec.name, zeros.data(), zeros.size()).ok());
+    const std::string bytes(*tensor_bytes(spec), '\x3f');  // bf16 and f32: about 0.75
+    ASSERT_TRUE(writer->write(spec.name, bytes.data(), bytes.size()).ok());
   }
   ASSERT_TRUE(writer->finish().ok());
   Json config;
@@ -55,7 +58,39 @@ TEST(InspectTest, AQuantizedFolder) {
   const Json& quantization = *report.find("quantization");
   EXPECT_EQ(quantization.find("method")->as_string(), "compressed-tensors");
   EXPECT_TRUE(quantization.find("runnable")->as_bool());
+  EXPECT_EQ(quantization.find("weight_bits")->as_int(), 8);
+  EXPECT_EQ(quantization.find("weight_strategy")->as_string(), "channel");
+  EXPECT_EQ(quantization.find("input_strategy")->as_string(), "dynamic per token");
+  EXPECT_EQ(quantization.find("ignore")->dump(), R"(["lm_head"])");
+  EXPECT_EQ(quantization.find("n_int8_linears")->as_int(), 1);
+  EXPECT_EQ(quantization.find("n_float_linears")->as_int(), 0);
+  EXPECT_EQ(quantization.find("scale_dtype")->as_string(), "BF16");
   EXPECT_EQ(report.find("problems")->dump(), "[]");
+}
+
+TEST(InspectTest, ValuesThatCannotBeRunAreNamed) {
+  const auto problems_of = [](float value, const std::string& name) {
+    const TestFolder folder;
+    std::string bytes =
+        safetensors_bytes(R"({")" + name + R"(":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},)" +
+                              R"("a.weight":{"dtype":"I8","shape":[2,1],"data_offsets":[8,10]}})",
+                          10);
+    const float values[] = {1.0F, value};
+    std::memcpy(bytes.data() + bytes.size() - 10, values, sizeof values);
+    const std::string path = folder.write("s.safetensors", bytes);
+    return inspected(path).find("problems")->dump();
+  };
+  EXPECT_EQ(problems_of(0.5F, "a.weight_scale"), "[]");
+  for (const float value : {0.0F, -1.0F, 1e-40F, std::nanf(""), HUGE_VALF}) {
+    const std::string problems = problems_of(value, "a.weight_scale");
+    EXPECT_TRUE(contains(problems, "s.safetensors': tensor 'a.weight_scale': expected positive scales"))
+        << problems;
+    EXPECT_TRUE(contains(problems, "at [1, 0]")) << problems;
+  }
+  EXPECT_FALSE(contains(problems_of(-1.0F, "b"), "'b'"));
+  for (const float value : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+    EXPECT_TRUE(contains(problems_of(value, "b"), "s.safetensors': tensor 'b': expected finite values"));
+  }
 }
 
 TEST(InspectTest, BrokenQuantizationIsNamed) {
