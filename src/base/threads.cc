@@ -11,9 +11,11 @@
 #include <cerrno>
 #include <cmath>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/cgroup.h"
@@ -111,6 +113,7 @@ struct ThreadPool::State {
   // Written before the gate opens, read only inside it.
   const std::function<void(int64_t, int)>* task = nullptr;
   int64_t n_tasks = 0;
+  std::exception_ptr thrown;  // guarded by `mutex`
 
   std::mutex mutex;
   std::condition_variable work_came, work_done;
@@ -121,10 +124,18 @@ struct ThreadPool::State {
     return (gate_value & kOpen) != 0 && gate_value >> 32 != last_loop;
   }
 
-  void run_tasks(int thread) {
-    for (int64_t i = next.fetch_add(1, std::memory_order_relaxed); i < n_tasks;
-         i = next.fetch_add(1, std::memory_order_relaxed)) {
-      (*task)(i, thread);
+  // A task that throws (std::bad_alloc is the only one expected) ends the loop; the first such exception
+  // waits for the caller, who rethrows it when no worker is inside any more.
+  void run_tasks(int thread) noexcept {
+    try {
+      for (int64_t i = next.fetch_add(1, std::memory_order_relaxed); i < n_tasks;
+           i = next.fetch_add(1, std::memory_order_relaxed)) {
+        (*task)(i, thread);
+      }
+    } catch (...) {
+      next.store(n_tasks, std::memory_order_relaxed);
+      const std::lock_guard lock(mutex);
+      if (!thrown) thrown = std::current_exception();
     }
   }
 
@@ -158,6 +169,16 @@ struct ThreadPool::State {
         work_done.notify_one();
       }
     }
+  }
+
+  void end_loop() {
+    std::exception_ptr raised;
+    {
+      const std::lock_guard lock(mutex);
+      raised = std::exchange(thrown, nullptr);
+    }
+    busy.store(false);
+    if (raised) std::rethrow_exception(raised);
   }
 
   void wait_for_workers() {
@@ -203,14 +224,14 @@ void ThreadPool::parallel_for(int64_t n_tasks, const std::function<void(int64_t 
   State& state = *state_;
   OCTAVO_CHECK(!state.busy.exchange(true));
   const FlushDenormals flush;  // the caller's share must come out as the workers' would
-  if (n_tasks <= 1 || state.workers.empty()) {
-    for (int64_t i = 0; i < n_tasks; ++i) task(i, 0);
-    state.busy.store(false);
-    return;
-  }
   state.task = &task;
   state.n_tasks = n_tasks;
   state.next.store(0, std::memory_order_relaxed);
+  if (n_tasks <= 1 || state.workers.empty()) {
+    state.run_tasks(0);
+    state.end_loop();
+    return;
+  }
   const uint64_t loop = ((state.gate.load() >> 32) + 1) & 0xFFFFFFFF;
   state.gate.store(loop << 32 | State::kOpen);
   // A worker counts itself parked before it looks at the gate for the last time: either it sees the loop or
@@ -222,7 +243,7 @@ void ThreadPool::parallel_for(int64_t n_tasks, const std::function<void(int64_t 
   state.run_tasks(0);
   state.gate.fetch_and(~State::kOpen);
   state.wait_for_workers();
-  state.busy.store(false);
+  state.end_loop();
 }
 
 }  // namespace octavo::base

@@ -33,6 +33,7 @@ class ThreadPool {
   int n_threads() const;
   // Calls task(i, thread) for i in [0, n_tasks), each once, in any order, on the workers and the caller, with
   // thread in [0, n_threads()); returns when all are done. Not reentrant; one caller at a time.
+  // When a task throws, no new one begins and the first exception comes out here.
   void parallel_for(int64_t n_tasks, const std::function<void(int64_t i, int thread)>& task);
 
  private:

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <limits>
+#include <new>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -90,6 +91,22 @@ TEST(ThreadPoolTest, EveryTaskFlushesDenormals) {
                     [&](int64_t i, int) { results[static_cast<size_t>(i)] = half_of_smallest_normal(); });
   for (const float result : results) EXPECT_EQ(result, 0.0f);
   EXPECT_GT(half_of_smallest_normal(), 0.0f) << "the caller's own mode is put back";
+}
+
+TEST(ThreadPoolTest, AnExceptionOfATaskReachesTheCaller) {
+  for (const int n_threads : {1, 3}) {
+    ThreadPool pool(n_threads);
+    for (const int64_t thrower : {int64_t{0}, int64_t{57}, int64_t{199}}) {
+      EXPECT_THROW(pool.parallel_for(200,
+                                     [&](int64_t i, int) {
+                                       if (i == thrower) throw std::bad_alloc();
+                                     }),
+                   std::bad_alloc);
+      std::atomic<int> n_run{0};  // and the pool works on
+      pool.parallel_for(200, [&](int64_t, int) { n_run.fetch_add(1); });
+      EXPECT_EQ(n_run.load(), 200);
+    }
+  }
 }
 
 TEST(FlushDenormalsTest, LastsAsLongAsTheObject) {

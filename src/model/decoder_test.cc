@@ -25,7 +25,8 @@ float max_difference(std::span<const float> a, std::span<const float> b) {
   float widest = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const float difference = std::abs(a[i] - b[i]);
-    if (!(difference <= widest)) widest = difference;  // NaN stays
+    if (std::isnan(difference)) return difference;
+    widest = std::max(widest, difference);
   }
   return widest;
 }
