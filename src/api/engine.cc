@@ -97,14 +97,12 @@ Result<ModelInfo> describe(engine::LoadedModel& loaded) {
   return info;
 }
 
-// config.json's and generation_config.json's end-of-text tokens, each once. Ids past the vocabulary, which
-// some checkpoints name, cannot come up.
+// config.json's and generation_config.json's end-of-text tokens, each once.
 std::vector<int32_t> unite_eos(const model::ModelConfig& config, const std::vector<int32_t>& more) {
   std::vector<int32_t> ids = config.eos_ids;
   ids.insert(ids.end(), more.begin(), more.end());
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  std::erase_if(ids, [&](int32_t id) { return id < 0 || id >= config.n_vocab; });
   return ids;
 }
 
@@ -216,7 +214,8 @@ Result<Engine> Engine::open(const std::string& model_folder, const EngineOptions
   OCTAVO_ASSIGN_OR_RETURN(
       const api::GenerationDefaults defaults,
       api::read_generation_defaults(state->loaded->checkpoint().generation_config(),
-                                    base::join_path(model_folder, "generation_config.json")));
+                                    base::join_path(model_folder, "generation_config.json"),
+                                    state->loaded->config().n_vocab));
   state->defaults = defaults.sampling;
   state->eos_ids = unite_eos(state->loaded->config(), defaults.eos_ids);
   OCTAVO_ASSIGN_OR_RETURN(state->info, describe(*state->loaded));
@@ -272,6 +271,11 @@ Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& to
   if (static_cast<int64_t>(token_ids.size()) > loaded.max_context()) {
     return invalid_argument("ids: expected at most " + std::to_string(loaded.max_context()) +
                             " tokens (the context), found " + std::to_string(token_ids.size()));
+  }
+  for (size_t i = 0; i < token_ids.size(); ++i) {
+    if (token_ids[i] >= 0 && token_ids[i] < n_vocab) continue;
+    return invalid_argument("ids[" + std::to_string(i) + "]: expected a token id from 0 to " +
+                            std::to_string(n_vocab - 1) + ", found " + std::to_string(token_ids[i]));
   }
   if (top_n < 0 || top_n > n_vocab) {
     return invalid_argument("top: expected 0 to " + std::to_string(n_vocab) + " (the vocabulary), found " +

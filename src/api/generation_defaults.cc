@@ -5,6 +5,8 @@
 #include <optional>
 #include <random>
 
+#include "base/text_format.h"
+
 namespace octavo::api {
 
 namespace {
@@ -41,20 +43,21 @@ Status read_max_tokens(const Json& object, std::optional<int64_t>& into) {
   return {};
 }
 
-Status read_eos(const Json& object, std::vector<int32_t>& ids) {
+Status read_eos(const Json& object, int64_t n_vocab, std::vector<int32_t>& ids) {
   if (!is_set(object, "eos_token_id")) return {};
   const Json& value = *object.find("eos_token_id");
   const base::JsonArray list = value.is_array() ? value.as_array() : base::JsonArray{value};
   for (const Json& id : list) {
-    if (!id.is_int() || id.as_int() < 0 || id.as_int() > std::numeric_limits<int32_t>::max()) {
-      return corrupt("eos_token_id: expected a token id or an array of them, found " + value.dump());
+    if (!id.is_int() || id.as_int() < 0 || id.as_int() >= n_vocab) {
+      return corrupt("eos_token_id: expected token ids from 0 to " + std::to_string(n_vocab - 1) +
+                     ", found " + base::quoted(id.dump()));
     }
     ids.push_back(static_cast<int32_t>(id.as_int()));
   }
   return {};
 }
 
-Status read_all(const Json& object, GenerationDefaults& defaults) {
+Status read_all(const Json& object, int64_t n_vocab, GenerationDefaults& defaults) {
   if (!object.is_object()) return corrupt(std::string("expected an object, found ") + object.type_name());
   OCTAVO_RETURN_IF_ERROR(read_float(object, "temperature", defaults.sampling.temperature));
   OCTAVO_RETURN_IF_ERROR(read_float(object, "top_p", defaults.sampling.top_p));
@@ -62,7 +65,7 @@ Status read_all(const Json& object, GenerationDefaults& defaults) {
   OCTAVO_RETURN_IF_ERROR(read_float(object, "repetition_penalty", defaults.sampling.repetition_penalty));
   OCTAVO_RETURN_IF_ERROR(read_top_k(object, defaults.sampling.top_k));
   OCTAVO_RETURN_IF_ERROR(read_max_tokens(object, defaults.sampling.max_tokens));
-  OCTAVO_RETURN_IF_ERROR(read_eos(object, defaults.eos_ids));
+  OCTAVO_RETURN_IF_ERROR(read_eos(object, n_vocab, defaults.eos_ids));
   return engine::check_sampling(resolve_sampling({}, defaults.sampling));
 }
 
@@ -73,10 +76,11 @@ uint64_t random_seed() {
 
 }  // namespace
 
-Result<GenerationDefaults> read_generation_defaults(const Json& generation_config, const std::string& path) {
+Result<GenerationDefaults> read_generation_defaults(const Json& generation_config, const std::string& path,
+                                                    int64_t n_vocab) {
   GenerationDefaults defaults;
   if (generation_config.is_null()) return defaults;
-  const Status status = read_all(generation_config, defaults);
+  const Status status = read_all(generation_config, n_vocab, defaults);
   if (!status.ok()) return corrupt(status.message()).with_context(path);
   return defaults;
 }

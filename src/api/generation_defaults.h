@@ -19,9 +19,10 @@ struct GenerationDefaults {
 };
 
 // generation_config: an object or null (no file); `path` begins errors. A value that no request could set (a
-// top_p of 2) is an error: it would make every request fail.
+// top_p of 2) is an error: it would make every request fail; so is an end token past the n_vocab of the
+// model, as in config.json.
 Result<GenerationDefaults> read_generation_defaults(const base::Json& generation_config,
-                                                    const std::string& path);
+                                                    const std::string& path, int64_t n_vocab);
 
 // The request's values over the model's over vLLM's. No seed: a new one from the operating system.
 engine::SamplingConfig resolve_sampling(const SamplingParams& request, const SamplingParams& defaults);

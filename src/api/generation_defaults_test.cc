@@ -6,7 +6,7 @@ namespace octavo::api {
 namespace {
 
 Result<GenerationDefaults> read(const std::string& text) {
-  return read_generation_defaults(*base::parse_json(text), "generation_config.json");
+  return read_generation_defaults(*base::parse_json(text), "generation_config.json", 100);
 }
 
 TEST(GenerationDefaults, TheRequestComesBeforeTheModelBeforeOurs) {
@@ -31,7 +31,7 @@ TEST(GenerationDefaults, SeedsDifferWhenNoneIsGiven) {
 }
 
 TEST(GenerationDefaults, NoFileAndNullsSetNothing) {
-  EXPECT_TRUE(read_generation_defaults(base::Json(), "x").ok());
+  EXPECT_TRUE(read_generation_defaults(base::Json(), "x", 100).ok());
   const auto defaults = read(R"({"temperature": null, "eos_token_id": null})");
   ASSERT_TRUE(defaults.ok());
   EXPECT_FALSE(defaults->sampling.temperature);
@@ -46,7 +46,8 @@ TEST(GenerationDefaults, RefusesWhatNoRequestCouldSet) {
   for (const char* text :
        {R"({"temperature": "hot"})", R"({"temperature": -1})", R"({"top_p": 0})", R"({"top_k": 1.5})",
         R"({"top_k": -2})", R"({"top_k": 4294967296})", R"({"max_new_tokens": 0})",
-        R"({"eos_token_id": "</s>"})", R"({"eos_token_id": [-1]})", R"({"min_p": 2})", "[]"}) {
+        R"({"eos_token_id": "</s>"})", R"({"eos_token_id": [-1]})", R"({"eos_token_id": [99, 100]})",
+        R"({"min_p": 2})", "[]"}) {
     const auto defaults = read(text);
     ASSERT_FALSE(defaults.ok()) << text;
     EXPECT_EQ(defaults.status().code(), StatusCode::kCorrupt) << text;

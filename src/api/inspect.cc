@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "api/generation_defaults.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text_format.h"
@@ -35,10 +36,17 @@ Status check_folder(const std::string& path, Json& report, Json& problems) {
   sort_finding(config.status(), problems, obstacle);
   if (config.ok()) sort_finding(model::check_tensors(checkpoint, *config), problems, obstacle);
   const Status tokenizer = text::Tokenizer::load(path).status();
+  if (config.ok()) {
+    const auto defaults = api::read_generation_defaults(
+        checkpoint.generation_config(), base::join_path(path, "generation_config.json"), config->n_vocab);
+    sort_finding(defaults.status(), problems, obstacle);
+  }
   const bool has_tokenizer =
       tokenizer.code() != StatusCode::kNotFound;  // without one it still runs on token ids
   if (has_tokenizer) sort_finding(tokenizer, problems, obstacle);
   report.set("has_tokenizer", has_tokenizer);
+  const auto& found = problems.as_array();  // a NaN stops a model too
+  if (obstacle.ok() && !found.empty()) obstacle = corrupt(found.front().as_string());
   report.set("runnable", obstacle.ok());
   report.set("not_runnable_reason", obstacle.ok() ? Json() : Json(obstacle.message()));
   return {};
@@ -73,6 +81,22 @@ std::string describe_quantization(const Json* quantization) {
   return description.empty() ? base::quoted(text_of(quantization->find("method"))) : description;
 }
 
+template <class Line>
+void describe_scheme(const Json* quantization, const Line& line) {
+  if (quantization == nullptr || quantization->find("weight_bits") == nullptr) return;
+  const auto value = [&](std::string_view key) { return text_of(quantization->find(key)); };
+  line("  weights", "int" + value("weight_bits") + ", a scale per " + value("weight_strategy") + ", scales " +
+                        (value("scale_dtype").empty() ? "missing" : value("scale_dtype")));
+  const std::string bits = value("input_bits");
+  line("  inputs", bits.empty() ? "float" : "int" + bits + ", " + value("input_strategy"));
+  line("  linears", value("n_int8_linears") + " int8, " + value("n_float_linears") + " float");
+  std::string ignored;
+  const Json* ignore = quantization->find("ignore");
+  for (const Json& name : ignore->is_array() ? ignore->as_array() : base::JsonArray{})
+    ignored += (ignored.empty() ? "" : ", ") + text_of(&name);
+  line("  ignore", ignored.empty() ? "none" : ignored);
+}
+
 std::string for_people(const Json& report) {
   std::string text;
   const auto line = [&text](std::string name, const std::string& value) {
@@ -85,7 +109,9 @@ std::string for_people(const Json& report) {
   if (is_folder) {
     line("architecture",
          text_of(report.find("architecture")) + " (" + text_of(report.find("model_type")) + ")");
-    line("quantization", describe_quantization(report.find("quantization")));
+    const Json* quantization = report.find("quantization");
+    line("quantization", describe_quantization(quantization));
+    describe_scheme(quantization, line);
   }
   line("parameters", grouped(count_of(report, "n_parameters")));
   line("tensors", tensors_and_bytes(report));

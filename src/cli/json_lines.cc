@@ -70,7 +70,13 @@ int answer_lines(const std::function<Result<base::Json>(std::string_view line)>&
 Result<base::Json> parse_line(std::string_view line) {
   base::JsonLimits limits;
   limits.max_bytes = kMaxLineBytes;
-  return base::parse_json(line, limits);
+  auto value = base::parse_json(line, limits);
+  if (value.ok()) return value;
+  std::string message = value.status().message();
+  // Every value is on one line, so the parser's own line number says nothing and misleads.
+  constexpr std::string_view kFirstLine = "line 1, ";
+  if (message.starts_with(kFirstLine)) message.erase(0, kFirstLine.size());
+  return Status(value.status().code(), std::move(message));
 }
 
 Result<std::vector<int32_t>> read_token_ids(const base::Json& value, std::string_view name) {

@@ -15,7 +15,7 @@ namespace octavo::cli {
 // code at the end; so do lines longer than 64 MiB.
 int answer_lines(const std::function<Result<base::Json>(std::string_view line)>& answer);
 
-// The value of a line; errors are those of the JSON parser.
+// The value of a line; errors are those of the JSON parser, with the column only.
 Result<base::Json> parse_line(std::string_view line);
 // An array of token ids; `name` begins the error.
 Result<std::vector<int32_t>> read_token_ids(const base::Json& value, std::string_view name);

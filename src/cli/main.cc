@@ -1,4 +1,5 @@
 // The `octavo` program: finds the command, parses its options, runs it.
+#include <csignal>
 #include <new>
 #include <string>
 #include <vector>
@@ -60,6 +61,7 @@ int run(const std::vector<std::string>& words) {
 }  // namespace octavo::cli
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is then an error of the write, like a full disk
   try {
     return octavo::cli::run({argv + 1, argv + argc});
   } catch (const std::bad_alloc&) {
