@@ -83,11 +83,15 @@ std::optional<int64_t> find_exponent(const void* data, int64_t n, Word exponent)
   return std::nullopt;
 }
 
+}  // namespace
+
 std::optional<int64_t> find_non_finite(DType dtype, const void* data, int64_t n) {
   if (dtype == DType::kBF16) return find_exponent<uint16_t>(data, n, 0x7f80);
   if (dtype == DType::kF16) return find_exponent<uint16_t>(data, n, 0x7c00);
   return find_exponent<uint32_t>(data, n, 0x7f800000);
 }
+
+namespace {
 
 // A checkpoint seen through a config.
 class Tensors {

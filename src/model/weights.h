@@ -4,6 +4,7 @@
 // packing for a kernel is model/linear.h's business.
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,9 @@ Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const Mode
 Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config);
 // The final norm alone, or the embedding rows of some tokens, without the rest: what quantizing needs.
 Result<LinearWeight> read_embedding(const format::Checkpoint& checkpoint, const ModelConfig& config);
+
+// The first of n elements (F32, BF16 or F16) that is NaN or infinite.
+std::optional<int64_t> find_non_finite(tensor::DType dtype, const void* data, int64_t n);
 
 // Shapes, dtypes and presence of every tensor of the model, from headers alone (no data is read): the
 // pre-flight check of quantizing and loading. Names the first that is missing or does not fit; unknown extra

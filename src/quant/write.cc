@@ -64,6 +64,17 @@ Status for_each_part(const format::Checkpoint& checkpoint, const format::TensorI
   return {};
 }
 
+// What is copied unread would otherwise carry a NaN into a model that then gives only NaNs.
+Status check_finite(const format::Checkpoint& checkpoint, const format::TensorInfo& info, const void* bytes,
+                    uint64_t n_bytes) {
+  using enum tensor::DType;
+  if (info.dtype != kF32 && info.dtype != kBF16 && info.dtype != kF16) return {};
+  const auto n = static_cast<int64_t>(n_bytes) / tensor::dtype_bytes(info.dtype);
+  if (!model::find_non_finite(info.dtype, bytes, n)) return {};
+  return corrupt(checkpoint.file_of(info).path() + ": tensor " + quoted(info.name) +
+                 ": expected finite values, found NaN or infinity");
+}
+
 ComputedTensor store(std::string name, const std::vector<float>& values, tensor::DType dtype) {
   ComputedTensor stored{std::move(name),
                         tensor::Buffer(values.size() * static_cast<size_t>(tensor::dtype_bytes(dtype)))};
@@ -151,7 +162,10 @@ Status TargetWriter::write(const std::vector<format::TensorSpec>& tensors, const
     if (made == computed.end()) {
       const format::TensorInfo* info = source.find(spec.name);
       OCTAVO_CHECK(info != nullptr && info->dtype == spec.dtype);
-      OCTAVO_RETURN_IF_ERROR(for_each_part(source, *info, append));
+      OCTAVO_RETURN_IF_ERROR(for_each_part(source, *info, [&](const void* bytes, uint64_t n_bytes) {
+        const Status finite = check_finite(source, *info, bytes, n_bytes);
+        return finite.ok() ? append(bytes, n_bytes) : finite;
+      }));
     } else {
       const auto* bytes = made->bytes.as<std::byte>();
       for (uint64_t begin = 0; begin < made->bytes.size_bytes(); begin += kPartBytes) {

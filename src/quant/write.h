@@ -34,7 +34,7 @@ class TargetWriter {
                                      uint64_t max_shard_bytes);
 
   // Writes `tensors` of the plan, each from `computed` or, where that has none, byte for byte from the
-  // source.
+  // source. Errors: a copied float that is not finite, naming tensor and file.
   Status write(const std::vector<format::TensorSpec>& tensors, const format::Checkpoint& source,
                const std::vector<ComputedTensor>& computed);
   Status finish();
