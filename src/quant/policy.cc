@@ -65,6 +65,22 @@ Result<LinearPolicy> policy_of(const std::string& module, std::vector<Claim>& cl
   return owner == nullptr ? LinearPolicy{} : owner->policy;
 }
 
+// lm_head stays float whether or not `ignore` lists it, so a rule that takes it in along with other modules
+// says nothing about it. Only one that names it alone asks for what cannot be done.
+Status keep_head_float(const std::string& lm_head, std::vector<Claim>& claims) {
+  for (Claim& claim : claims) {
+    auto matches = claim.matches(lm_head);
+    if (!matches.ok()) return matches.status().with_context("recipe, " + described(claim));
+    if (!*matches) continue;
+    if (!claim.matched && claim.policy.scheme != Scheme::kFloat) {
+      return unsupported("recipe: " + described(claim) + " asks for an int8 " + quoted(lm_head) +
+                         ", which is not supported; it always stays float");
+    }
+    claim.matched = true;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ModelPolicy> resolve_policy(const Recipe& recipe, const model::ModelConfig& config) {
@@ -85,11 +101,7 @@ Result<ModelPolicy> resolve_policy(const Recipe& recipe, const model::ModelConfi
     }
   }
   modules.emplace_back(config.arch->lm_head);
-  OCTAVO_ASSIGN_OR_RETURN(const LinearPolicy head, policy_of(modules.back(), claims));
-  if (head.scheme != Scheme::kFloat) {
-    return unsupported("recipe: " + quoted(modules.back()) +
-                       " would become int8, which is not supported; name it in `ignore`");
-  }
+  OCTAVO_RETURN_IF_ERROR(keep_head_float(modules.back(), claims));
   policy.float_linear.push_back(modules.back());
   if (policy.n_quantized == 0) {
     return invalid_argument("recipe: every linear stays float, so there is nothing to quantize");

@@ -34,6 +34,18 @@ TEST(Policy, ByDefaultEveryLinearButLmHeadIsQuantized) {
   EXPECT_TRUE(policy->warnings.empty());
 }
 
+TEST(Policy, LmHeadStaysFloatWhateverTheRecipeSays) {
+  for (const char* recipe :
+       {R"({"ignore": []})", R"({"ignore": ["re:.*q_proj"]})", R"({"layers": {".*": {"smooth": false}}})",
+        R"({"ignore": [], "layers": {".*": "w8a8"}})", R"({"layers": {".*k_proj|lm_head": "float"}})"}) {
+    const auto policy = resolve(recipe);
+    ASSERT_TRUE(policy.ok()) << recipe << ": " << policy.status().message();
+    EXPECT_EQ(policy->float_linear.back(), "lm_head") << recipe;
+    EXPECT_TRUE(policy->warnings.empty()) << recipe;
+  }
+  EXPECT_NE(refusal(R"({"layers": {".*": "float"}})").find("nothing to quantize"), std::string::npos);
+}
+
 TEST(Policy, NamesAndPatternsPickLinears) {
   const auto policy =
       resolve(R"({"ignore": ["lm_head", "model.layers.1.mlp.up_proj", "re:.*\\.2\\.mlp\\.down"],
@@ -77,9 +89,8 @@ TEST(Policy, WhatMatchesNothingIsAWarningWithTheNearestName) {
 }
 
 TEST(Policy, WhatCannotBeDoneIsRefused) {
-  EXPECT_NE(refusal(R"({"ignore": []})").find("lm_head"), std::string::npos);
+  EXPECT_NE(refusal(R"({"layers": {"lm_head": "w8a8"}})").find("lm_head"), std::string::npos);
   EXPECT_NE(refusal(R"({"layers": {"model": "float"}})").find("nothing to quantize"), std::string::npos);
-  EXPECT_NE(refusal(R"({"layers": {"(": "float"}})").find("("), std::string::npos);
 }
 
 }  // namespace
