@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "base/file.h"
+#include "base/regex.h"
 #include "base/text_format.h"
 #include "base/yaml.h"
 
@@ -140,6 +141,10 @@ Result<Scheme> read_scheme(const Json& value, const std::string& where) {
                           did_you_mean(found, names));
 }
 
+Status check_pattern(std::string_view pattern, const std::string& where) {
+  return base::Regex::compile(pattern).status().with_context(where);
+}
+
 Status read_layers(const Json& value, const std::string& origin, Recipe& recipe) {
   const std::string where = origin + ": layers";
   if (!value.is_object()) {
@@ -152,6 +157,7 @@ Status read_layers(const Json& value, const std::string& origin, Recipe& recipe)
   for (const auto& [pattern, policy] : value.as_object()) {
     const std::string at = where + "[" + base::quoted(pattern) + "]";
     LayerRule rule{.pattern = pattern.starts_with("re:") ? pattern.substr(3) : pattern, .policy = {}};
+    OCTAVO_RETURN_IF_ERROR(check_pattern(rule.pattern, at));
     if (policy.is_string()) {
       OCTAVO_ASSIGN_OR_RETURN(rule.policy.scheme, read_scheme(policy, at));
     } else {
@@ -177,7 +183,11 @@ Status read_ignore(const Json& value, const std::string& origin, Recipe& recipe)
     if (!item.is_string() || item.as_string().empty()) {
       return invalid_argument(where + ": expected module names, found " + base::quoted(item.dump()));
     }
-    recipe.ignore.push_back(item.as_string());
+    const std::string& entry = item.as_string();
+    if (entry.starts_with("re:")) {
+      OCTAVO_RETURN_IF_ERROR(check_pattern(std::string_view(entry).substr(3), where));
+    }
+    recipe.ignore.push_back(entry);
   }
   return {};
 }
@@ -245,8 +255,9 @@ Result<Recipe> parse_recipe(const Json& tree, const std::string& origin) {
   OCTAVO_RETURN_IF_ERROR(
       check_object(tree, origin, {"name", "weights", "activations", "smooth", "ignore", "layers"}));
   Recipe recipe = preset_recipe(kPresets[0]);
-  OCTAVO_ASSIGN_OR_RETURN(recipe.name,
-                          base::get_string(tree, "name", std::filesystem::path(origin).stem().string()));
+  const std::string file_name = std::filesystem::path(origin).stem().string();
+  OCTAVO_ASSIGN_OR_RETURN(recipe.name, base::get_string(tree, "name", file_name));
+  if (recipe.name.empty()) recipe.name = file_name;
   OCTAVO_RETURN_IF_ERROR(check_number_formats(tree, origin));
   if (const Json* smooth = tree.find("smooth")) {
     OCTAVO_RETURN_IF_ERROR(read_smooth(*smooth, origin, recipe));

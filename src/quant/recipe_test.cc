@@ -121,7 +121,16 @@ TEST(Recipe, WrongShapesAreNamed) {
   expect_has(refusal("layers: {x: 1}"), "layers");
 }
 
+TEST(Recipe, ABrokenPatternIsNamedWithFileAndKey) {
+  expect_has(refusal("layers: {'a(b': float}"), "r.yaml: layers['a(b']");
+  expect_has(refusal("ignore: [lm_head, 're:a(b']"), "r.yaml: ignore");
+  expect_has(refusal("ignore: [lm_head, 're:a(b']"), "a(b");
+}
+
 TEST(Recipe, FilesAreReadByTheirName) {
+  for (const char* text : {"name:\nsmooth: false", "name: ''"}) {
+    EXPECT_EQ(parse(text)->name, "r") << text;
+  }
   const std::string path = testing::TempDir() + "/recipe_test.yaml";
   ASSERT_TRUE(base::write_file_atomic(path, "smooth: false\n").ok());
   const auto recipe = load_recipe(path);
