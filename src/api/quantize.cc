@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text_format.h"
+#include "data/ceval.h"
 #include "data/dataset.h"
 #include "quant/pipeline.h"
 #include "quant/preflight.h"
@@ -35,9 +36,10 @@ Result<std::vector<data::TokenSample>> calibration_samples(const QuantizeOptions
   return data::load_samples(spec, wanted, tokenizer, chat_template ? &*chat_template : nullptr);
 }
 
-base::Json describe_calibration(const QuantizeOptions& options) {
+base::Json describe_calibration(const QuantizeOptions& options, const data::DatasetSpec& spec) {
   base::Json tree;
   tree.set("data", options.calibration);
+  if (!spec.split.empty()) tree.set("split", spec.split);
   tree.set("length_tokens", options.length_tokens);
   tree.set("seed", options.seed);
   return tree;
@@ -49,11 +51,14 @@ Result<quant::Job> make_job(const QuantizeOptions& options) {
   job.target = options.target;
   OCTAVO_ASSIGN_OR_RETURN(job.recipe, quant::load_recipe(options.recipe));
   if (!options.calibration.empty()) {
-    OCTAVO_ASSIGN_OR_RETURN(const data::DatasetSpec spec, data::parse_dataset_spec(options.calibration));
+    OCTAVO_ASSIGN_OR_RETURN(data::DatasetSpec spec, data::parse_dataset_spec(options.calibration));
+    if (spec.kind == data::DatasetSpec::Kind::kCeval) {
+      OCTAVO_ASSIGN_OR_RETURN(spec.split, data::ceval_split(spec.path, spec.split));
+    }
     job.load_samples = [options, spec](int64_t max_positions) {
       return calibration_samples(options, spec, max_positions);
     };
-    job.calibration = describe_calibration(options);
+    job.calibration = describe_calibration(options, spec);
   }
   job.n_threads = options.n_threads;
   job.max_shard_bytes = options.max_shard_bytes;

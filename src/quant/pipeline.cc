@@ -100,6 +100,8 @@ class Pipeline {
     OCTAVO_ASSIGN_OR_RETURN(auto set, CalibrationSet::embed(flight_.samples, embedding));
     calibration_.emplace(std::move(set));
     search_ = choose_search_samples(*calibration_);
+    run_.n_fit_samples = search_.fit.size();
+    run_.n_held_out_samples = search_.held_out.size();
     runner_.emplace(flight_.config, embedding.dtype, isa_, pool_);
     return {};
   }

@@ -119,16 +119,19 @@ TEST(Pipeline, ATiedLmHeadIsNotDoubled) {
 TEST(Pipeline, ShardsAreCutAndTheReportTellsWhatWasDone) {
   const TempFolder folder, source;
   TestCheckpoint(golden_path("qwen3-f32")).write(source.path());
-  for (const char* name : {"tokenizer.json", "merges.txt", "chat_template.jinja", "LICENSE", "notes.txt"}) {
+  for (const char* name : {"merges.txt", "chat_template.jinja", "LICENSE", "notes.txt"}) {
     ASSERT_TRUE(base::write_file_atomic(source.path() + "/" + name, name).ok());
   }
+  const std::string tokenizer = read(std::string(OCTAVO_SOURCE_DIR) + "/models/demo/tokenizer.json");
+  ASSERT_TRUE(base::write_file_atomic(source.path() + "/tokenizer.json", tokenizer).ok());
   Job job = make_job(source.path(), folder.path() + "/out", kSmooth);
   job.max_shard_bytes = 20'000;
   const auto outcome = run_job(job);
   ASSERT_TRUE(outcome.ok()) << outcome.status().message();
   EXPECT_TRUE(base::path_exists(job.target + "/model.safetensors.index.json"));
   EXPECT_LT(relative_logits_error(source.path(), job.target), kClose);
-  for (const char* name : {"tokenizer.json", "merges.txt", "chat_template.jinja", "LICENSE"}) {
+  EXPECT_TRUE(read(job.target + "/tokenizer.json") == tokenizer);
+  for (const char* name : {"merges.txt", "chat_template.jinja", "LICENSE"}) {
     EXPECT_EQ(read(job.target + "/" + name), name);
   }
   EXPECT_FALSE(base::path_exists(job.target + "/notes.txt"));
@@ -139,11 +142,35 @@ TEST(Pipeline, ShardsAreCutAndTheReportTellsWhatWasDone) {
   EXPECT_EQ(*report.find("schema_version"), base::Json(1));
   EXPECT_EQ(*report.find("calibration")->find("n_samples"), base::Json(8));
   EXPECT_EQ(*report.find("calibration")->find("subjects")->find("odd")->find("n_samples"), base::Json(4));
+  EXPECT_EQ(*report.find("calibration")->find("n_fit_samples"), base::Json(6));
+  EXPECT_EQ(*report.find("calibration")->find("n_held_out_samples"), base::Json(2));
+  EXPECT_TRUE(report.find("warnings")->as_array().empty());
   ASSERT_EQ(report.find("layers")->as_array().size(), 2U);
   const base::Json& layer = report.find("layers")->as_array()[1];
   EXPECT_TRUE(layer.find("smooth")->find("v_o")->find("strength") != nullptr);
   EXPECT_GT(layer.find("blocks")->find("mlp")->find("mse_plain")->as_double(), 0);
   EXPECT_GT(layer.find("linears")->find("self_attn.q_proj")->find("weight_sqnr_db")->as_double(), 35);
+}
+
+TEST(Pipeline, LittleCalibrationTextIsAWarningInPlanAndReport) {
+  for (const std::vector<size_t>& lengths : {std::vector<size_t>{256}, {100, 155}, {100, 156}}) {
+    const TempFolder folder;
+    Job job = make_job(golden_path("qwen3-f32"), folder.path() + "/out", kSmooth);
+    job.load_samples = [&](int64_t) {
+      std::vector<data::TokenSample> samples;
+      for (const size_t n : lengths) samples.push_back({.ids = random_tokens(n, 64, 1), .subject = ""});
+      return Result<std::vector<data::TokenSample>>(std::move(samples));
+    };
+    const bool is_little = lengths.back() != 156;
+    auto flight = preflight(job);
+    ASSERT_TRUE(flight.ok()) << flight.status().message();
+    EXPECT_EQ(flight->text().find("warning: calibration") != std::string::npos, is_little);
+    const auto outcome = run_pipeline(job, std::move(flight).value(), nullptr);
+    ASSERT_TRUE(outcome.ok()) << outcome.status().message();
+    const base::Json report = base::parse_json(outcome->report).value();
+    EXPECT_EQ(report.find("warnings")->as_array().size(), is_little ? 1U : 0U);
+    EXPECT_EQ(report.find("calibration")->find("subjects"), nullptr);
+  }
 }
 
 class Canceller : public Progress {
@@ -192,18 +219,41 @@ TEST(Pipeline, AFullDiskIsAnErrorAndLeavesNothingBehind) {
   expect_empty(folder);
 }
 
-TEST(Pipeline, OverwritingReplacesAModelFolderOnly) {
+TEST(Pipeline, OverwritingReplacesAQuantizedModelOnly) {
   const TempFolder folder;
   Job job = make_job(golden_path("qwen3-f32"), folder.path() + "/out", kPlain);
   ASSERT_TRUE(run_job(job).ok());
-  expect_has(refusal(job), "exists");
+  expect_has(refusal(job), "--overwrite");
   job.overwrite = true;
   ASSERT_TRUE(base::write_file_atomic(job.target + "/old.txt", "old").ok());
   ASSERT_TRUE(run_job(job).ok());
   EXPECT_FALSE(base::path_exists(job.target + "/old.txt"));
   EXPECT_EQ(base::list_folder(folder.path())->size(), 1U);
+
+  ASSERT_TRUE(std::filesystem::remove(job.target + "/quant_report.json"));
+  EXPECT_TRUE(preflight(job).ok()) << "its config.json still has a quantization_config";
+  for (const char* config : {R"({"model_type": "qwen3"})", R"({"quantization_config")"}) {
+    ASSERT_TRUE(base::write_file_atomic(job.target + "/config.json", config).ok());
+    expect_has(refusal(job), "no quantized model");
+  }
   ASSERT_TRUE(std::filesystem::remove(job.target + "/config.json"));
-  expect_has(refusal(job), "no model folder");
+  expect_has(refusal(job), "no quantized model");
+}
+
+TEST(Preflight, ABrokenCompanionIsRefusedWhateverTheRecipe) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
+    for (const char* text : {"{\"a\": ", "[]"}) {
+      const TempFolder folder, source;
+      TestCheckpoint(golden_path("qwen3-f32")).write(source.path());
+      ASSERT_TRUE(base::write_file_atomic(source.path() + "/" + name, text).ok());
+      expect_has(refusal(make_job(source.path(), folder.path() + "/out", kPlain)), name);
+      expect_empty(folder);
+    }
+  }
+  const TempFolder folder, source;
+  TestCheckpoint(golden_path("qwen3-f32")).write(source.path());
+  ASSERT_TRUE(base::write_file_atomic(source.path() + "/tokenizer.json", R"({"model": {}})").ok());
+  expect_has(refusal(make_job(source.path(), folder.path() + "/out", kPlain)), "tokenizer.json");
 }
 
 TEST(Preflight, RefusesBeforeAnyWork) {
@@ -244,7 +294,8 @@ TEST(Preflight, TellsThePlan) {
 }
 
 TEST(Pipeline, AWeightThatIsNaNIsNamedAndLeavesNothingBehind) {
-  for (const char* name : {"model.layers.1.mlp.down_proj.weight", "model.layers.0.input_layernorm.weight"}) {
+  for (const char* name : {"model.layers.1.mlp.down_proj.weight", "model.layers.0.input_layernorm.weight",
+                           "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"}) {
     const TempFolder folder, source;
     TestCheckpoint golden(golden_path("qwen3-f32"));
     const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -254,6 +305,7 @@ TEST(Pipeline, AWeightThatIsNaNIsNamedAndLeavesNothingBehind) {
       const auto outcome = run_job(make_job(source.path(), folder.path() + "/out", recipe));
       ASSERT_FALSE(outcome.ok());
       expect_has(outcome.status().message(), name);
+      expect_has(outcome.status().message(), "model.safetensors");
       expect_empty(folder);
     }
   }

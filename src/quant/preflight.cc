@@ -8,12 +8,14 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/text_format.h"
 #include "model/arch/arch_spec.h"
 #include "quant/calibration_set.h"
 #include "quant/write.h"
 #include "tensor/dtype.h"
+#include "text/tokenizer.h"
 
 namespace octavo::quant {
 namespace {
@@ -30,6 +32,14 @@ bool lies_within(const std::string& inner, const std::string& outer) {
   return at_b == b.end();
 }
 
+// Whether Octavo or another quantizer made the folder: a float model is someone's original.
+bool is_quantized_model(const std::string& folder) {
+  if (!base::is_folder(folder)) return false;
+  if (base::path_exists(base::join_path(folder, "quant_report.json"))) return true;
+  const auto config = base::read_json_file(base::join_path(folder, "config.json"));
+  return config.ok() && config->find("quantization_config") != nullptr;
+}
+
 Status check_target(const Job& job) {
   if (job.target.empty()) return invalid_argument("no target folder was named");
   if (lies_within(job.source, job.target)) {
@@ -39,13 +49,13 @@ Status check_target(const Job& job) {
   if (!base::path_exists(job.target)) return {};
   if (!job.overwrite) {
     return invalid_argument("the target " + base::quoted(job.target) +
-                            " exists; name another folder or allow overwriting it");
+                            " exists; name another folder, or replace it with --overwrite");
   }
-  const bool is_model =
-      base::is_folder(job.target) && base::path_exists(base::join_path(job.target, "config.json"));
-  if (is_model) return {};
-  return invalid_argument("the target " + base::quoted(job.target) +
-                          " exists and is no model folder (it has no config.json), so it is not overwritten");
+  if (is_quantized_model(job.target)) return {};
+  return invalid_argument(
+      "the target " + base::quoted(job.target) +
+      " exists and is no quantized model (it has no quant_report.json, and no config.json "
+      "with quantization_config), so --overwrite does not replace it; name another folder");
 }
 
 Status check_is_float(const format::Checkpoint& source) {
@@ -56,6 +66,23 @@ Status check_is_float(const format::Checkpoint& source) {
       method != nullptr && method->is_string() ? " (" + base::quoted(method->as_string()) + ")" : "";
   return invalid_argument(source.folder() + " is already quantized" + how +
                           "; quantize the float checkpoint that it was made from");
+}
+
+// The files that the target takes over unchanged: a broken one would make a folder that cannot be used.
+Status check_carried_files(const std::string& source, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (!name.ends_with(".json")) continue;
+    const std::string path = base::join_path(source, name);
+    OCTAVO_ASSIGN_OR_RETURN(const base::Json tree, base::read_json_file(path));
+    if (!tree.is_object()) {
+      return corrupt(path + ": expected a JSON object, found " + tree.type_name());
+    }
+    if (name == "tokenizer.json") {
+      const auto tokenizer = text::Tokenizer::load(source);
+      if (!tokenizer.ok()) return tokenizer.status();
+    }
+  }
+  return {};
 }
 
 uint64_t linear_elements(const model::ModelConfig& c) {
@@ -93,6 +120,21 @@ uint64_t estimate_memory(const Preflight& flight) {
   }
   constexpr uint64_t kProgram = uint64_t{64} << 20;  // code, tokenizer, buffers of reading and writing
   return kProgram + layer + samples;
+}
+
+constexpr size_t kFewSamples = 2;   // of one, what a choice is searched on is also what it is judged on
+constexpr size_t kFewTokens = 256;  // fewer do not show every outlier channel
+
+void warn_of_little_calibration(Preflight& flight) {
+  if (flight.samples.empty()) return;
+  size_t n_tokens = 0;
+  for (const data::TokenSample& sample : flight.samples) n_tokens += sample.ids.size();
+  const size_t n_samples = flight.samples.size();
+  if (n_samples >= kFewSamples && n_tokens >= kFewTokens) return;
+  flight.warnings.push_back("calibration: samples: " + std::to_string(n_samples) +
+                            ", tokens: " + std::to_string(n_tokens) + "; with fewer than " +
+                            std::to_string(kFewSamples) + " samples or " + std::to_string(kFewTokens) +
+                            " tokens, smoothing is chosen on too little text to be trusted");
 }
 
 Status check_room(const Job& job, const Preflight& flight) {
@@ -133,7 +175,9 @@ Result<Preflight> preflight(const Job& job) {
   flight.plan = plan_target(flight.source, flight.config, flight.policy);
   for (const format::TensorInfo* info : flight.source.tensors()) flight.source_bytes += info->n_bytes;
   OCTAVO_ASSIGN_OR_RETURN(flight.carried_files, carried_files(job.source));
+  OCTAVO_RETURN_IF_ERROR(check_carried_files(job.source, flight.carried_files));
   OCTAVO_ASSIGN_OR_RETURN(flight.samples, load_samples(job, flight.config));
+  warn_of_little_calibration(flight);
   flight.memory_bytes = estimate_memory(flight);
   OCTAVO_RETURN_IF_ERROR(check_room(job, flight));
   return flight;

@@ -66,7 +66,7 @@ Json layer_json(const model::ModelConfig& config, int64_t layer, const LayerReco
   return tree;
 }
 
-Json calibration_json(const Job& job, const Preflight& flight) {
+Json calibration_json(const Job& job, const Preflight& flight, const RunRecord& run) {
   if (flight.samples.empty()) return nullptr;
   struct Count {
     int64_t samples = 0, tokens = 0;
@@ -82,6 +82,10 @@ Json calibration_json(const Job& job, const Preflight& flight) {
   Json tree = job.calibration.is_object() ? job.calibration : Json(JsonObject{});
   tree.set("n_samples", all.samples);
   tree.set("n_tokens", all.tokens);
+  tree.set("n_fit_samples", static_cast<int64_t>(run.n_fit_samples));
+  tree.set("n_held_out_samples", static_cast<int64_t>(run.n_held_out_samples));
+  subjects.erase("");  // of samples that have none
+  if (subjects.empty()) return tree;
   Json by_subject = JsonObject{};
   for (const auto& [subject, count] : subjects) {
     by_subject.set(subject, JsonObject{{"n_samples", count.samples}, {"n_tokens", count.tokens}});
@@ -103,7 +107,7 @@ Json make_report(const Job& job, const Preflight& flight, const RunRecord& run) 
   tree.set("target",
            JsonObject{{"n_bytes", flight.plan.n_bytes}, {"n_int8_linears", flight.policy.n_quantized}});
   tree.set("recipe", job.recipe.to_json());
-  tree.set("calibration", calibration_json(job, flight));
+  tree.set("calibration", calibration_json(job, flight, run));
   tree.set("warnings", JsonArray(flight.warnings.begin(), flight.warnings.end()));
   JsonArray layers;
   for (size_t layer = 0; layer < run.layers.size(); ++layer) {

@@ -28,6 +28,7 @@ struct LayerRecord {
 
 struct RunRecord {
   std::vector<LayerRecord> layers;
+  size_t n_fit_samples = 0, n_held_out_samples = 0;  // of the search; one sample alone is both
   std::vector<PassSeconds> passes;
   std::string isa;
   int n_threads = 0;
