@@ -24,10 +24,10 @@ quantize() {  # RECIPE [OPTIONS]: skipped when the result is newer than the prog
 echo
 echo "== bf16 -> int8, plain rounding and SmoothQuant"
 quantize rtn-w8a8
-if [ ! -s "$out/self.txt" ]; then  # calibration text: what the model itself writes
+if [ ! "$out/self.txt" -nt "$octavo" ]; then  # calibration text: what the model itself writes
   for beginning in The It In He She My They There When But 元年 初 太祖 乃 是时 后来; do
     printf '%s' "$beginning"
-    "$octavo" generate models/demo --prompt "$beginning" --max-tokens 280 --ignore-eos --temperature 1 --seed 1 2>/dev/null
+    "$octavo" generate models/demo --prompt "$beginning" --max-tokens 280 --ignore-eos --temperature 1 --seed 1 2>>"$out/self.log"
     echo
   done >"$out/self.txt.part"
   mv "$out/self.txt.part" "$out/self.txt"
