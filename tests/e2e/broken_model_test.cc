@@ -66,6 +66,9 @@ const Damage kDamages[] = {
     {"broken generation config",
      [](const std::string& f) { write_text(f + "/generation_config.json", "{\"temperature\": \"hot\"}"); },
      "generation_config.json"},
+    {"an end token past the vocabulary",
+     [](const std::string& f) { write_text(f + "/generation_config.json", "{\"eos_token_id\": 12288}"); },
+     "12287"},
     {"broken tokenizer", [](const std::string& f) { fs::resize_file(f + "/tokenizer.json", 1000); },
      "tokenizer.json"},
     {"no tokenizer", [](const std::string& f) { fs::remove(f + "/tokenizer.json"); }, "tokenizer.json"},
@@ -86,9 +89,7 @@ TEST(BrokenModel, GenerateFailsWithTheFilesName) {
 TEST(BrokenModel, InspectFailsWithTheReasonInTextAndJson) {
   for (const Damage& damage : kDamages) {
     const std::string name = damage.name;
-    // A folder without a tokenizer can still be scored and quantized, and sampling defaults are no part of
-    // the weights.
-    if (name == "no tokenizer" || name == "broken generation config") continue;
+    if (name == "no tokenizer") continue;  // such a folder can still be scored and quantized
     const TemporaryFolder folder;
     const std::string model = folder.copy_demo();
     damage.apply(model);
@@ -112,6 +113,9 @@ TEST(BrokenModel, WeightsThatAreNotNumbersAreFound) {
   const Outcome outcome = run_octavo({"generate", model, "--prompt", "a"});
   EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
   EXPECT_NE(outcome.err.find("model.safetensors"), std::string::npos) << outcome.err;
+  const Outcome inspected = run_octavo({"inspect", model});
+  EXPECT_EQ(inspected.exit_code, 1);
+  EXPECT_NE(inspected.err.find("model.safetensors': tensor "), std::string::npos) << inspected.err;
 }
 
 TEST(BrokenModel, TextCommandsNameTheTokenizer) {

@@ -47,6 +47,7 @@ TEST(JsonLines, ABadLineGetsAnErrorAndTheNextIsStillAnswered) {
   for (size_t i = 1; i < 8; ++i) {
     ASSERT_NE(lines[i].find("error"), nullptr) << i << ": " << lines[i].dump();
     EXPECT_FALSE(lines[i].find("error")->as_string().empty());
+    EXPECT_EQ(lines[i].find("error")->as_string().find("line 1"), std::string::npos) << lines[i].dump();
   }
   EXPECT_TRUE(lines[0].is_array());
   EXPECT_EQ(lines[0], lines[8]);
@@ -74,6 +75,13 @@ TEST(JsonLines, ChatTemplateRendersAndNamesErrors) {
   EXPECT_EQ(lines[0].find("text")->as_string(), "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
   EXPECT_NE(lines[1].find("error"), nullptr);
   EXPECT_NE(lines[2].find("error"), nullptr);
+}
+
+TEST(JsonLines, ScoreNamesTheTokenThatIsNone) {
+  const Outcome outcome = answer({"score", demo_model()}, "{\"ids\": [5, 12288]}\n");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(*json_of(outcome.out).find("error"),
+            Json("ids[1]: expected a token id from 0 to 12287, found 12288"));
 }
 
 TEST(JsonLines, ScoreGivesEveryPositionItsDistribution) {

@@ -46,11 +46,16 @@ struct Pipe {
   dup2(out.write_end, STDOUT_FILENO);
   dup2(err.write_end, STDERR_FILENO);
   signal(SIGPIPE, SIG_DFL);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGXFSZ}) signal(number, SIG_DFL);
   constexpr uid_t kNobody = 65534;
   if (options.unprivileged && geteuid() == 0 && (setgid(kNobody) != 0 || setuid(kNobody) != 0)) _exit(127);
   if (options.data_limit_bytes > 0) {
     const rlimit limit{options.data_limit_bytes, options.data_limit_bytes};
     if (setrlimit(RLIMIT_DATA, &limit) != 0) _exit(127);
+  }
+  if (options.file_limit_bytes > 0) {
+    const rlimit limit{options.file_limit_bytes, options.file_limit_bytes};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(127);
   }
   for (const std::string& variable : options.environment) putenv(const_cast<char*>(variable.c_str()));
   std::vector<char*> words = {const_cast<char*>(program.c_str())};
@@ -113,8 +118,11 @@ Outcome run_program(const std::string& program, const std::vector<std::string>& 
     if (ends[0].revents != 0) drain(out.read_end, outcome.out);
     if (ends[1].revents != 0) drain(err.read_end, outcome.err);
     if (ends[2].revents != 0) feed(in.write_end, options.input, n_written);
-    if (!interrupt_sent && outcome.out.find(options.send_interrupt_after_output) != std::string::npos) {
-      kill(child, SIGINT);
+    const auto says_it = [&](const std::string& text) {
+      return text.find(options.send_interrupt_after_output) != std::string::npos;
+    };
+    if (!interrupt_sent && (says_it(outcome.out) || says_it(outcome.err))) {
+      kill(child, options.interrupt_signal);
       interrupt_sent = true;
     }
   }

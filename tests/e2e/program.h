@@ -1,6 +1,7 @@
 #pragma once
 // The octavo program as a child process, and what tests give it to read.
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -21,7 +22,9 @@ struct RunOptions {
   std::chrono::seconds timeout{300};        // then SIGKILL; generous, for sanitizers on a busy machine
   bool unprivileged = false;                // give up root, if this is root
   uint64_t data_limit_bytes = 0;            // RLIMIT_DATA of the child; 0: none
-  std::string send_interrupt_after_output;  // SIGINT once stdout holds this text
+  uint64_t file_limit_bytes = 0;            // RLIMIT_FSIZE of the child; 0: none
+  std::string send_interrupt_after_output;  // interrupt_signal once stdout or stderr holds this text
+  int interrupt_signal = SIGINT;
 };
 
 Outcome run_octavo(const std::vector<std::string>& arguments, const RunOptions& options = {});

@@ -96,6 +96,34 @@ TEST(Quantize, AReadOnlyTargetFailsBeforeTheWorkAndLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(locked));
 }
 
+TEST(Quantize, AFileThatMayNotGrowIsAnErrorAndLeavesNothing) {
+  const TemporaryFolder folder;
+  RunOptions options;
+  options.file_limit_bytes = 1'000'000;
+  const Outcome outcome =
+      run_octavo({"quantize", demo_model(), "-o", folder / "w8a8", "--recipe", "rtn-w8a8"}, options);
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
+  EXPECT_NE(outcome.err.find("octavo: error: "), std::string::npos) << outcome.err;
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Quantize, ASignalLeavesNothing) {
+  const TemporaryFolder folder, data;
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += "Chapter " + std::to_string(i) + ". The old man said nothing.\n";
+  write_text(data / "calibration.txt", text);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    RunOptions options;
+    options.send_interrupt_after_output = "octavo: ";  // the first line of progress
+    options.interrupt_signal = number;
+    const Outcome outcome = run_octavo({"quantize", demo_model(), "-o", folder / "w8a8", "--recipe", "w8a8",
+                                        "--calib", "text:" + data / "calibration.txt"},
+                                       options);
+    EXPECT_EQ(outcome.exit_code, 130) << number << ": " << outcome.err;
+    EXPECT_TRUE(fs::is_empty(folder.path())) << number;
+  }
+}
+
 TEST(Quantize, ATargetThatCannotBeAFolder) {
   const TemporaryFolder folder;
   write_text(folder / "file", "");
