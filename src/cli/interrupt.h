@@ -1,5 +1,6 @@
 #pragma once
-// Ctrl-C, SIGTERM and SIGHUP as a flag that long work polls: the first asks to stop, the second ends the process.
+// Ctrl-C, SIGTERM and SIGHUP as a flag that long work polls: the first asks to stop, the second ends the
+// process.
 namespace octavo::cli {
 void catch_interrupts();
 bool interrupted();

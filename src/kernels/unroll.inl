@@ -3,7 +3,6 @@
 // ISA file, in its namespace, so that everything inlines.
 template <int n, class F>
 [[gnu::always_inline]] inline void unroll(const F& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) {
-    (f(std::integral_constant<int, i>{}), ...);
-  }(std::make_integer_sequence<int, n>{});
+  [&]<int... i>(std::integer_sequence<int, i...>) { (f(std::integral_constant<int, i>{}), ...); }
+  (std::make_integer_sequence<int, n>{});
 }
