@@ -9,8 +9,7 @@ namespace octavo::quant {
 
 BlockRunner::BlockRunner(const model::ModelConfig& config, tensor::DType kv_dtype, kernels::Isa isa,
                          base::ThreadPool& pool)
-    : config_(config),
-      isa_(isa),
+    : isa_(isa),
       kv_shape_{kv_dtype, config.n_kv_heads, config.head_dim},
       rope_(config),
       workspace_(config, pool, rope_),

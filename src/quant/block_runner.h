@@ -30,7 +30,6 @@ class BlockRunner {
   void mlp(const model::DecoderLayer& layer, const float* h, int64_t m, float* y, model::Tap* tap = nullptr);
 
  private:
-  const model::ModelConfig& config_;
   kernels::Isa isa_;
   kernels::KvShape kv_shape_;
   model::RopeTable rope_;
