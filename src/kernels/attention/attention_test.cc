@@ -340,9 +340,8 @@ TEST(Attention, SequencesOfABatchAreIndependent) {
       attention(pool, kernels, shape, q.data(), q_width, kHeads.n_heads,
                 1.0F / std::sqrt(static_cast<float>(kHeads.head_dim)), batch, out.data(), scratch.data());
       for (size_t s = 0; s < batch.size(); ++s) {
-        EXPECT_EQ(std::memcmp(out.data() + batch[s].row_begin * q_width, alone[s].data(),
-                              alone[s].size() * sizeof(float)),
-                  0)
+        EXPECT_TRUE(alone[s].empty() || std::memcmp(out.data() + batch[s].row_begin * q_width,
+                                                    alone[s].data(), alone[s].size() * sizeof(float)) == 0)
             << isa_name(isa) << " sequence " << s;
       }
     }
