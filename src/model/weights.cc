@@ -183,6 +183,9 @@ Result<LinearTensors> Tensors::find_linear(const std::string& module, const Shap
   if (!quant) {
     OCTAVO_ASSIGN_OR_RETURN(out.weight, find_float(module + ".weight", shape));
   } else {
+    if (quant->input == format::InputQuant::kStaticTensor) {
+      return unsupported(checkpoint_->folder() + ": " + base::quoted(module) + " has static input scales");
+    }
     OCTAVO_ASSIGN_OR_RETURN(out.weight, find(module + ".weight", shape));
     if (out.weight->dtype != DType::kI8) {
       return corrupt(quote(*out.weight) + ": expected I8, as config.json's quantization_config says, found " +

@@ -19,13 +19,26 @@ struct ModelConfig;
 enum class LinearSlot { kQ, kK, kV, kO, kGate, kUp, kDown };
 inline constexpr int kNLinearSlots = 7;
 
+// int8 input codes that calibration has fixed, instead of a scale per token:
+//   code = clamp(round_half_even(x[k] / scale[k]) + zero_point, -128, 127)
+//   y[j] = (sum_k code[k] w[j,k] - zero_point * sum_k w[j,k]) * w.scale[j] * product_scale  (+ bias)  (+ y)
+// The division is a true fp32 one, the zero point is added to the integer, the parenthesis is exact in int32.
+struct StaticInput {
+  std::vector<float> scale;  // [1], or [k] where smoothing was not folded into the layer before
+  int32_t zero_point = 0;    // [-128, 127]
+  float product_scale = 1;   // scale[0] of a scale for all; 1 where w.scale already holds x_scale * w_scale
+
+  bool operator==(const StaticInput&) const = default;
+};
+
 // w[n,k] row-major.
 struct LinearWeight {
   int64_t n = 0, k = 0;
   tensor::DType dtype = tensor::DType::kBF16;  // kF32, kBF16, or kI8 with a scale per output channel (row)
   tensor::Buffer data;
-  std::vector<float> scale;  // [n], kI8 only
-  std::vector<float> bias;   // [n] or empty
+  std::vector<float> scale;          // [n], kI8 only
+  std::vector<float> bias;           // [n] or empty
+  std::optional<StaticInput> input;  // kI8 only; nothing: codes with a scale per token
 };
 
 struct LayerWeights {

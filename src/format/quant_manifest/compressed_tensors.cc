@@ -1,7 +1,7 @@
 // compressed-tensors' quantization_config, read and written: config_groups of {targets, weights,
 // input_activations}, `ignore`, a storage format. Octavo runs "int-quantized" W8A8: symmetric int8 weights
-// with a scale a row (or one a matrix) and dynamic symmetric int8 inputs with a scale a token; all else is
-// refused by name, never approximated.
+// with a scale a row (or one a matrix), and int8 inputs: dynamic, symmetric, with a scale a token, or static
+// with one scale and, unless symmetric, one zero point. All else is refused by name, never approximated.
 #include <algorithm>
 #include <array>
 
@@ -58,17 +58,15 @@ Result<Args> parse_args(const Json& section) {
   return args;
 }
 
-Status check_number(const Args& args) {
-  if (args.type != "int" || args.num_bits != 8) {
-    return unsupported(args.type + std::to_string(args.num_bits) + " is not supported; expected int8");
-  }
-  if (!args.symmetric) return unsupported("asymmetric quantization is not supported; expected symmetric");
-  return {};
+Status check_int8(const Args& args) {
+  if (args.type == "int" && args.num_bits == 8) return {};
+  return unsupported(args.type + std::to_string(args.num_bits) + " is not supported; expected int8");
 }
 
 Status read_weights(const Json& section, LinearQuant& quant) {
   OCTAVO_ASSIGN_OR_RETURN(const Args args, parse_args(section));
-  OCTAVO_RETURN_IF_ERROR(check_number(args));
+  OCTAVO_RETURN_IF_ERROR(check_int8(args));
+  if (!args.symmetric) return unsupported("asymmetric quantization is not supported; expected symmetric");
   if (args.dynamic) return unsupported("dynamic weights are not supported");
   if (args.strategy == "channel") {
     quant.weight_strategy = WeightStrategy::kChannel;
@@ -83,13 +81,17 @@ Status read_weights(const Json& section, LinearQuant& quant) {
 
 Status read_inputs(const Json& section, LinearQuant& quant) {
   OCTAVO_ASSIGN_OR_RETURN(const Args args, parse_args(section));
-  OCTAVO_RETURN_IF_ERROR(check_number(args));
-  if (!args.dynamic)
-    return unsupported("static input scales are not supported; expected dynamic ones, one a token");
-  if (args.strategy != "token") {
-    return unsupported("dynamic strategy " + quoted(args.strategy) + " is not supported; expected 'token'");
+  OCTAVO_RETURN_IF_ERROR(check_int8(args));
+  quant.input = args.dynamic ? InputQuant::kDynamicToken : InputQuant::kStaticTensor;
+  quant.input_symmetric = args.symmetric;
+  const std::string_view strategy = args.dynamic ? "token" : "tensor";
+  if (args.strategy != strategy) {
+    return unsupported((args.dynamic ? "dynamic strategy " : "static strategy ") + quoted(args.strategy) +
+                       " is not supported; expected " + quoted(strategy));
   }
-  quant.input = InputQuant::kDynamicToken;
+  if (args.dynamic && !args.symmetric) {
+    return unsupported("asymmetric dynamic inputs are not supported; expected symmetric ones");
+  }
   return {};
 }
 
@@ -139,11 +141,11 @@ Status check_section(const Json& section) {
   return check_transforms(section.find("transform_config"));
 }
 
-Json args_json(const char* strategy, bool dynamic) {
+Json args_json(const char* strategy, bool dynamic, bool symmetric) {
   Json args;
   args.set("num_bits", 8);
   args.set("type", "int");
-  args.set("symmetric", true);
+  args.set("symmetric", symmetric);
   args.set("strategy", strategy);
   args.set("group_size", nullptr);
   args.set("block_structure", nullptr);
@@ -250,22 +252,29 @@ Result<Json> compressed_tensors_config(std::span<const QuantGroup> groups,
                                        std::span<const std::string> ignore) {
   Json config_groups(base::JsonObject{});
   for (size_t i = 0; i < groups.size(); ++i) {
-    LinearQuant as_w8a8 = groups[i].quant;
-    as_w8a8.weight_strategy = WeightStrategy::kChannel;
-    if (as_w8a8 != LinearQuant{} || groups[i].quant.weight_strategy == WeightStrategy::kGroup) {
+    const LinearQuant& quant = groups[i].quant;
+    const bool is_static = quant.input == InputQuant::kStaticTensor;
+    LinearQuant writable;
+    writable.weight_strategy = quant.weight_strategy;
+    writable.input = is_static ? InputQuant::kStaticTensor : InputQuant::kDynamicToken;
+    writable.input_symmetric = !is_static || quant.input_symmetric;
+    if (quant != writable || quant.weight_strategy == WeightStrategy::kGroup) {
       return unsupported("config group " + std::to_string(i) +
-                         ": only symmetric W8A8 with dynamic inputs can be written");
+                         ": only W8A8 with symmetric weights, a scale a row or a matrix, and dynamic "
+                         "symmetric or static inputs can be written");
     }
-    const bool per_row = groups[i].quant.weight_strategy == WeightStrategy::kChannel;
+    const bool per_row = quant.weight_strategy == WeightStrategy::kChannel;
     Json group;
     group.set("targets", string_array(groups[i].targets));
-    group.set("weights", args_json(per_row ? "channel" : "tensor", false));
-    group.set("input_activations", args_json("token", true));
+    group.set("weights", args_json(per_row ? "channel" : "tensor", false, true));
+    group.set("input_activations",
+              args_json(is_static ? "tensor" : "token", !is_static, writable.input_symmetric));
     group.set("output_activations", nullptr);
+    if (groups.size() > 1) group.set("format", kFormat);
     config_groups.set("group_" + std::to_string(i), std::move(group));
   }
-  // Keys added after compressed-tensors 0.9 (a format in each group, scale_dtype, zp_dtype) are left out:
-  // absent ones are legal everywhere, unknown ones fail in older readers.
+  // Keys added after compressed-tensors 0.9 (scale_dtype, zp_dtype, and the format of a group where it is the
+  // only one) are left out: absent ones are legal everywhere, unknown ones fail in older readers.
   Json config;
   config.set("quant_method", "compressed-tensors");
   config.set("version", "0.13.0");

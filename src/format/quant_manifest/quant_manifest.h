@@ -24,7 +24,8 @@ enum class InputQuant { kNone, kDynamicToken, kStaticTensor };
 
 // How one linear layer W[out, in] is quantized. The default is W8A8: int8 weights with one scale a row in
 // `M.weight_scale` ([out, 1], [out], or [1] and [] for kTensor; BF16, F16 or F32), int8 inputs with one scale
-// a token.
+// a token. kStaticTensor: one scale in `M.input_scale` ([1] or []; BF16, F16 or F32) and, unless
+// input_symmetric, one zero point in `M.input_zero_point` ([1] or []; I8 or I32).
 struct LinearQuant {
   int weight_bits = 8;
   bool weight_is_float = false;
@@ -40,8 +41,8 @@ struct LinearQuant {
 class QuantManifest {
  public:
   // Of a whole config.json; `path` names it in errors. Without quantization_config: an empty manifest. What
-  // Octavo cannot run (other methods, widths, formats, static or asymmetric schemes, KV schemes) is
-  // kUnsupported, by name.
+  // Octavo cannot run (other methods, widths, formats, asymmetric weights, KV schemes) is kUnsupported, by
+  // name.
   static Result<QuantManifest> parse(const base::Json& config, const std::string& path);
 
   bool empty() const { return groups_.empty(); }  // nothing is quantized
@@ -86,7 +87,8 @@ struct QuantGroup {
 
 // The `quantization_config` object of compressed-tensors' "int-quantized" format, readable by
 // compressed-tensors 0.9 and later, vLLM, SGLang. `ignore` lists every linear layer that stays float by its
-// full name. Only W8A8 with dynamic token inputs and channel or tensor weights can be written.
+// full name. Only W8A8 can be written: symmetric weights (kChannel or kTensor), inputs kDynamicToken and
+// symmetric, or kStaticTensor.
 Result<base::Json> compressed_tensors_config(std::span<const QuantGroup> groups,
                                              std::span<const std::string> ignore);
 

@@ -75,6 +75,20 @@ TEST(QuantManifestTest, TensorStrategy) {
   EXPECT_EQ((*manifest->find("x"))->weight_strategy, WeightStrategy::kTensor);
 }
 
+TEST(QuantManifestTest, StaticInputs) {
+  for (const bool symmetric : {true, false}) {
+    const auto manifest = parse_groups(
+        R"("g":)" + group(R"(["Linear"])", kWeights,
+                          R"({"num_bits":8,"type":"int","strategy":"tensor","dynamic":false,"symmetric":)" +
+                              std::string(symmetric ? "true" : "false") + "}"));
+    ASSERT_TRUE(manifest.ok()) << manifest.status().message();
+    const LinearQuant quant = (*manifest->find("x")).value();
+    EXPECT_EQ(quant.input, InputQuant::kStaticTensor);
+    EXPECT_EQ(quant.input_symmetric, symmetric);
+    EXPECT_EQ(quant.weight_strategy, WeightStrategy::kChannel);
+  }
+}
+
 TEST(QuantManifestTest, TargetsMatchAsInPython) {
   const auto manifest = parse_groups(
       R"("g":)" +
@@ -173,7 +187,11 @@ TEST(QuantManifestTest, WhatCannotRunIsNamed) {
   expect_unsupported(weights(R"({"num_bits":8,"group_size":64})"), "strategy 'group'");
   expect_unsupported(weights(R"({"num_bits":8,"strategy":"block"})"), "strategy 'block'");
   expect_unsupported(weights(R"({"num_bits":8,"strategy":"channel","mystery":1})"), "unknown key 'mystery'");
-  expect_unsupported(inputs(R"({"num_bits":8,"strategy":"tensor","dynamic":false})"), "static input scales");
+  expect_unsupported(inputs(R"({"num_bits":8,"strategy":"channel","dynamic":false})"),
+                     "static strategy 'channel'");
+  expect_unsupported(inputs(R"({"num_bits":8,"strategy":"token","dynamic":false})"),
+                     "static strategy 'token'");
+  expect_unsupported(inputs(R"({"num_bits":4,"strategy":"tensor","dynamic":false})"), "int4");
   expect_unsupported(inputs(R"({"num_bits":8,"strategy":"token","dynamic":true,"symmetric":false})"),
                      "input_activations: asymmetric");
   expect_unsupported(inputs(R"({"num_bits":8,"strategy":"tensor","dynamic":true})"),
@@ -229,6 +247,27 @@ TEST(CompressedTensorsConfigTest, WritesWhatItReads) {
   EXPECT_EQ((*manifest->find("model.layers.0.self_attn.o_proj"))->weight_strategy, WeightStrategy::kTensor);
 }
 
+TEST(CompressedTensorsConfigTest, StaticAndDynamicGroups) {
+  const std::vector<QuantGroup> groups = {
+      {{"re:.*self_attn.*"}, {.input = InputQuant::kStaticTensor, .input_symmetric = false}},
+      {{"re:.*up_proj$"}, {.input = InputQuant::kStaticTensor}},
+      {{"re:.*down_proj$"}, {}}};
+  const auto section = compressed_tensors_config(groups, {});
+  ASSERT_TRUE(section.ok()) << section.status().message();
+  EXPECT_EQ(section->find("format")->as_string(), "int-quantized");
+  const Json& first = *section->find("config_groups")->find("group_0");
+  EXPECT_EQ(first.find("format")->as_string(), "int-quantized");
+  const auto inputs = base::parse_json(R"({"num_bits": 8, "type": "int", "symmetric": false,
+    "strategy": "tensor", "group_size": null, "block_structure": null, "dynamic": false, "actorder": null,
+    "observer": "minmax", "observer_kwargs": {}})");
+  EXPECT_EQ(first.find("input_activations")->dump(), inputs->dump());
+  const auto manifest = parse(section->dump());
+  ASSERT_TRUE(manifest.ok()) << manifest.status().message();
+  EXPECT_EQ((*manifest->find("model.layers.0.self_attn.q_proj")).value(), groups[0].quant);
+  EXPECT_EQ((*manifest->find("model.layers.0.mlp.up_proj")).value(), groups[1].quant);
+  EXPECT_EQ((*manifest->find("model.layers.0.mlp.down_proj")).value(), groups[2].quant);
+}
+
 TEST(CompressedTensorsConfigTest, IsTheExactObject) {
   const std::vector<std::string> ignore = {"lm_head"};
   const QuantGroup one;
@@ -254,7 +293,8 @@ TEST(CompressedTensorsConfigTest, RefusesWhatIsNotW8A8) {
   EXPECT_EQ(code_of({.weight_bits = 4}), StatusCode::kUnsupported);
   EXPECT_EQ(code_of({.weight_strategy = WeightStrategy::kGroup, .group_size = 128}),
             StatusCode::kUnsupported);
-  EXPECT_EQ(code_of({.input = InputQuant::kStaticTensor}), StatusCode::kUnsupported);
+  EXPECT_EQ(code_of({.input = InputQuant::kNone}), StatusCode::kUnsupported);
+  EXPECT_EQ(code_of({.input_symmetric = false}), StatusCode::kUnsupported);
   EXPECT_EQ(code_of({.weight_symmetric = false}), StatusCode::kUnsupported);
   EXPECT_EQ(code_of({}), StatusCode::kOk);
 }
