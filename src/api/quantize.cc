@@ -3,6 +3,7 @@
 #include "octavo/quantize.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -17,6 +18,9 @@
 
 namespace octavo {
 namespace {
+
+constexpr std::array<const char*, 2> kFormatNames = {"compressed-tensors",
+                                                     "golden-stick"};  // by OutputFormat
 
 // A model without a chat template still takes texts; only messages then have their error.
 std::optional<text::ChatTemplate> chat_template_of(const std::string& folder) {
@@ -36,6 +40,17 @@ Result<std::vector<data::TokenSample>> calibration_samples(const QuantizeOptions
   return data::load_samples(spec, wanted, tokenizer, chat_template ? &*chat_template : nullptr);
 }
 
+std::vector<data::TokenSample> cut_samples(const QuantizeOptions& options, int64_t max_positions) {
+  const auto length =
+      static_cast<size_t>(std::max<int64_t>(1, std::min(options.length_tokens, max_positions)));
+  std::vector<data::TokenSample> samples;
+  for (const std::vector<int32_t>& ids : options.token_samples) {
+    const auto end = ids.begin() + static_cast<std::ptrdiff_t>(std::min(length, ids.size()));
+    samples.push_back({.ids = {ids.begin(), end}, .subject = ""});
+  }
+  return samples;
+}
+
 base::Json describe_calibration(const QuantizeOptions& options, const data::DatasetSpec& spec) {
   base::Json tree;
   tree.set("data", options.calibration);
@@ -45,12 +60,14 @@ base::Json describe_calibration(const QuantizeOptions& options, const data::Data
   return tree;
 }
 
-Result<quant::Job> make_job(const QuantizeOptions& options) {
-  quant::Job job;
-  job.source = options.source;
-  job.target = options.target;
-  OCTAVO_ASSIGN_OR_RETURN(job.recipe, quant::load_recipe(options.recipe));
-  if (!options.calibration.empty()) {
+Status set_calibration(const QuantizeOptions& options, quant::Job& job) {
+  if (!options.token_samples.empty()) {
+    job.load_samples = [options](int64_t max_positions) -> Result<std::vector<data::TokenSample>> {
+      return cut_samples(options, max_positions);
+    };
+    job.calibration.set("data", "token samples");
+    job.calibration.set("length_tokens", options.length_tokens);
+  } else if (!options.calibration.empty()) {
     OCTAVO_ASSIGN_OR_RETURN(data::DatasetSpec spec, data::parse_dataset_spec(options.calibration));
     if (spec.kind == data::DatasetSpec::Kind::kCeval) {
       OCTAVO_ASSIGN_OR_RETURN(spec.split, data::ceval_split(spec.path, spec.split));
@@ -60,6 +77,19 @@ Result<quant::Job> make_job(const QuantizeOptions& options) {
     };
     job.calibration = describe_calibration(options, spec);
   }
+  return {};
+}
+
+Result<quant::Job> make_job(const QuantizeOptions& options) {
+  quant::Job job;
+  job.source = options.source;
+  job.target = options.target;
+  OCTAVO_ASSIGN_OR_RETURN(job.recipe, options.recipe_text.empty()
+                                          ? quant::load_recipe(options.recipe)
+                                          : quant::parse_recipe_text(options.recipe_text));
+  OCTAVO_RETURN_IF_ERROR(set_calibration(options, job));
+  job.layout = options.format == OutputFormat::kGoldenStick ? quant::Layout::kGoldenStick
+                                                            : quant::Layout::kCompressedTensors;
   job.n_threads = options.n_threads;
   job.max_shard_bytes = options.max_shard_bytes;
   job.overwrite = options.overwrite;
@@ -67,6 +97,18 @@ Result<quant::Job> make_job(const QuantizeOptions& options) {
 }
 
 }  // namespace
+
+std::vector<std::string> output_format_names() { return {kFormatNames.begin(), kFormatNames.end()}; }
+
+Result<OutputFormat> parse_output_format(std::string_view name) {
+  const std::vector<std::string> names = output_format_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found != names.end()) return static_cast<OutputFormat>(found - names.begin());
+  const std::string near = base::nearest(name, names);
+  return invalid_argument("no output format " + base::quoted(name) +
+                          (near.empty() ? "; expected " + names[0] + " or " + names[1]
+                                        : "; did you mean " + base::quoted(near) + "?"));
+}
 
 std::vector<std::string> quantize_presets() { return quant::preset_names(); }
 

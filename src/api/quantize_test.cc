@@ -36,5 +36,43 @@ TEST(QuantizeReport, TellsTheCevalSplitThatWasReallyUsed) {
   EXPECT_EQ(*tree.find("recipe")->find("name"), base::Json("one_strength"));
 }
 
+// A recipe given as text and samples given as tokens need neither a file nor a tokenizer.
+TEST(QuantizeOptions, RecipeTextAndTokenSamplesAreUsedInsteadOfFiles) {
+  const model::TempFolder folder;
+  QuantizeOptions options;
+  options.source = std::string(OCTAVO_SOURCE_DIR) + "/models/demo";
+  options.target = folder.path() + "/out";
+  options.recipe = "no such recipe";
+  options.recipe_text =
+      R"({"name": "by hand", "smooth": {"strengths": [0.5]}, "layers": {"model\\.layers\\.0\\..*": "float"}})";
+  options.calibration = "ceval:no such folder";
+  options.length_tokens = 8;
+  for (int32_t i = 0; i < 4; ++i) options.token_samples.push_back(std::vector<int32_t>(12, 100 + i));
+  options.n_threads = 1;
+  const auto report = quantize(options);
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  const base::Json tree = base::parse_json(report->json).value();
+  EXPECT_EQ(*tree.find("recipe")->find("name"), base::Json("by hand"));
+  EXPECT_EQ(*tree.find("calibration")->find("n_samples"), base::Json(4));
+  EXPECT_EQ(*tree.find("calibration")->find("n_tokens"), base::Json(32));
+
+  options.target = folder.path() + "/other";
+  options.token_samples[1].clear();
+  const auto refused = quantize(options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.status().message().find("sample 1 has no token"), std::string::npos)
+      << refused.status().message();
+  options.recipe_text = "smoth: false";
+  EXPECT_EQ(quantize(options).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(QuantizeOptions, OutputFormatsHaveNames) {
+  EXPECT_EQ(parse_output_format("golden-stick").value(), OutputFormat::kGoldenStick);
+  EXPECT_EQ(parse_output_format("compressed-tensors").value(), OutputFormat::kCompressedTensors);
+  const auto refused = parse_output_format("golden-stik");
+  EXPECT_EQ(refused.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(refused.status().message().find("golden-stick"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace octavo

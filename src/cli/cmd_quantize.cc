@@ -35,6 +35,8 @@ class Quantize : public Command {
     options.option("--samples", "N", options_.n_samples, "Calibration samples; default: 128");
     options.option("--length", "N", options_.length_tokens, "Tokens a sample is cut to; default: 512");
     options.option("--seed", "N", options_.seed, "Of the choice of samples; default: 0");
+    options.option("--format", "NAME", format_,
+                   "Layout of DST: compressed-tensors or golden-stick; default: " + format_);
     options.threads(options_.n_threads);
     options.flag("--overwrite", options_.overwrite, "Replace DST if it exists");
     options.flag("--dry-run", options_.dry_run, "Check and plan, write nothing");
@@ -42,7 +44,7 @@ class Quantize : public Command {
   }
 
   int run() override {
-    for (const Status& status : {check_recipe(), check_calibration()}) {
+    for (const Status& status : {check_recipe(), check_calibration(), read_format()}) {
       if (!status.ok()) return report_usage(status.message(), "quantize");
     }
     Result<QuantizeReport> report = [&] {
@@ -80,6 +82,13 @@ class Quantize : public Command {
     }
     if (options_.n_samples < 1) return invalid_argument("--samples: expected at least 1");
     if (options_.length_tokens < 1) return invalid_argument("--length: expected at least 1");
+    return {};
+  }
+
+  Status read_format() {
+    const Result<OutputFormat> format = parse_output_format(format_);
+    if (!format.ok()) return format.status().with_context("--format");
+    options_.format = *format;
     return {};
   }
 
@@ -123,6 +132,7 @@ class Quantize : public Command {
   }
 
   QuantizeOptions options_;
+  std::string format_ = output_format_names().front();
   bool json_ = false;
 };
 

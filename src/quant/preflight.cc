@@ -162,6 +162,9 @@ Result<std::vector<data::TokenSample>> load_samples(const Job& job, const model:
 }  // namespace
 
 Result<Preflight> preflight(const Job& job) {
+  if (job.layout != Layout::kCompressedTensors) {
+    return unsupported("writing the golden-stick layout is not supported yet; write compressed-tensors");
+  }
   OCTAVO_RETURN_IF_ERROR(check_target(job));
   OCTAVO_ASSIGN_OR_RETURN(format::Checkpoint source, format::Checkpoint::open(job.source));
   OCTAVO_RETURN_IF_ERROR(check_is_float(source));

@@ -17,6 +17,8 @@
 
 namespace octavo::quant {
 
+enum class Layout { kCompressedTensors, kGoldenStick };  // of the target
+
 // One quantization, as asked for.
 struct Job {
   std::string source, target;  // folders
@@ -26,6 +28,7 @@ struct Job {
   base::Json calibration;  // how they were asked for, for the report
   int n_threads = 0;       // 0: every core this process may use
   uint64_t max_shard_bytes = uint64_t{5} << 30;
+  Layout layout = Layout::kCompressedTensors;
   bool overwrite = false;
 };
 

@@ -21,6 +21,9 @@ constexpr double kSearchStrengths[] = {0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
 constexpr size_t kMaxStrengths = 64;
 constexpr size_t kMaxRules = 1000;
 
+// A recipe is a page of text; a megabyte of one is a mistaken path.
+constexpr base::JsonLimits kLimits = {.max_bytes = 1 << 20, .max_depth = 8, .max_nodes = 20'000};
+
 struct Preset {
   const char* name;
   bool smooth;
@@ -271,6 +274,15 @@ Result<Recipe> parse_recipe(const Json& tree, const std::string& origin) {
   return recipe;
 }
 
+Result<Recipe> parse_recipe_text(const std::string& text) {
+  const std::string origin = "recipe_text";
+  // Flow YAML begins with a brace as well, but escapes and commas in JSON have rules of their own.
+  Result<Json> tree = base::parse_json(text, kLimits);
+  if (!tree.ok()) tree = base::parse_yaml(text, kLimits);
+  if (!tree.ok()) return tree.status().with_context(origin);
+  return parse_recipe(*tree, origin);
+}
+
 Result<Recipe> load_recipe(const std::string& preset_or_path) {
   for (const Preset& preset : kPresets) {
     if (preset_or_path == preset.name) return preset_recipe(preset);
@@ -280,8 +292,6 @@ Result<Recipe> load_recipe(const std::string& preset_or_path) {
     return not_found("recipe " + base::quoted(preset_or_path) + " is neither a preset (" + listed(names) +
                      ") nor a file" + did_you_mean(preset_or_path, names));
   }
-  // A recipe is a page of text; a megabyte of one is a mistaken path.
-  constexpr base::JsonLimits kLimits = {.max_bytes = 1 << 20, .max_depth = 8, .max_nodes = 20'000};
   OCTAVO_ASSIGN_OR_RETURN(const Json tree, base::read_yaml_or_json_file(preset_or_path, kLimits));
   return parse_recipe(tree, preset_or_path);
 }

@@ -55,6 +55,8 @@ std::vector<std::string> preset_names();
 // `origin`, the file, is named in errors and names a recipe without a name. Unknown keys and values are
 // refused by name, with the nearest right one.
 Result<Recipe> parse_recipe(const base::Json& tree, const std::string& origin);
+// The text of a JSON or YAML recipe; one without a name is called "recipe_text".
+Result<Recipe> parse_recipe_text(const std::string& text);
 // A preset's name, or the path of a .yaml, .yml or .json file.
 Result<Recipe> load_recipe(const std::string& preset_or_path);
 
