@@ -53,7 +53,8 @@ LinearWeight clone(const LinearWeight& weight) {
                     .dtype = weight.dtype,
                     .data = tensor::Buffer(weight.data.size_bytes()),
                     .scale = weight.scale,
-                    .bias = weight.bias};
+                    .bias = weight.bias,
+                    .input = weight.input};
   if (!weight.data.empty()) std::memcpy(copy.data.data(), weight.data.data(), weight.data.size_bytes());
   return copy;
 }
