@@ -1,0 +1,49 @@
+"""Octavo makes a language model small and then runs it: post-training quantization (`octavo.ptq`) and generation on the
+CPU (`octavo.LLM`). The names below are imported when they are first used, so `import octavo` costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from . import dtype as dtype
+    from .auto_model import AutoModel as AutoModel
+    from .datasets import GeneratorDataset as GeneratorDataset
+    from .llm import LLM as LLM
+    from .outputs import CompletionOutput as CompletionOutput
+    from .outputs import RequestOutput as RequestOutput
+    from .sampling_params import SamplingParams as SamplingParams
+    from .save_checkpoint import save_checkpoint as save_checkpoint
+    from .tokenizer import AutoTokenizer as AutoTokenizer
+    from ._native import OctavoError as OctavoError
+
+_HOME = {
+    "AutoModel": "auto_model",
+    "AutoTokenizer": "tokenizer",
+    "CompletionOutput": "outputs",
+    "GeneratorDataset": "datasets",
+    "LLM": "llm",
+    "OctavoError": "_native",
+    "RequestOutput": "outputs",
+    "SamplingParams": "sampling_params",
+    "__version__": "_native",
+    "save_checkpoint": "save_checkpoint",
+}
+_SUBMODULES = ("dtype", "ptq")
+
+__all__ = sorted(name for name in _HOME if not name.startswith("_")) + list(_SUBMODULES)
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _HOME:
+        value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'octavo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
