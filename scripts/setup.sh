@@ -7,9 +7,10 @@ packages=(
 )
 case "${1:-build}" in
   build) ;;
-  test) packages+=(libgtest-dev libsimde-dev clang-format git) ;;
-  all) packages+=(libgtest-dev libsimde-dev clang-format git clang libclang-rt-14-dev libbenchmark-dev) ;;
-  *) echo "usage: scripts/setup.sh [build|test|all]" >&2; exit 2 ;;
+  python) packages+=(python3-dev python3-venv) ;;
+  test) packages+=(libgtest-dev libsimde-dev clang-format git python3-dev python3-venv) ;;
+  all) packages+=(libgtest-dev libsimde-dev clang-format git python3-dev python3-venv clang libclang-rt-14-dev libbenchmark-dev) ;;
+  *) echo "usage: scripts/setup.sh [build|python|test|all]" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # All tests. Default: GCC release build and AddressSanitizer + UndefinedBehaviorSanitizer.
+# The Python package is tested after the release build.
 #   scripts/test.sh --all   also Clang, ThreadSanitizer and a short run of every fuzzer
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +21,7 @@ for preset in "${presets[@]}"; do
   cmake --preset "$preset" -DOCTAVO_TESTS=ON >/dev/null
   cmake --build --preset "$preset"
   ctest --preset "$preset" -j "$(nproc)"
+  if [ "$preset" = release ]; then scripts/test_python.sh; fi
 done
 
 if [ "$packages" = all ]; then

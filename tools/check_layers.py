@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the layers of src/ (docs/MAP.md): a folder includes only folders on lower lines; those on one line do not see
 each other (their tests may). Also: a third-party header is included by one folder, x86 headers only under kernels/,
-the surfaces see only include/octavo/ and base/, and no file has a banned name. Prints every breach; exit code 1."""
+the surfaces (python/native/ too) see only include/octavo/ and base/, and no file has a banned name. Prints every breach; exit code 1."""
 import pathlib
 import re
 import sys
@@ -26,6 +26,7 @@ THIRD_PARTY = {  # header prefix -> the one folder that includes it
     "pcre2.h": "base",
     "utf8proc.h": "text",
     "CLI/": "cli",
+    "nanobind/": "python/native",
     "immintrin.h": "kernels",
     "x86intrin.h": "kernels",
     "cpuid.h": "kernels",
@@ -35,7 +36,21 @@ BANNED_NAMES = {"util", "utils", "misc", "common", "helper", "helpers", "types"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 
 
+def module_breaches(root: pathlib.Path):
+    """python/native/ is a surface too, outside src/."""
+    native = root / "python" / "native"
+    own = {path.name for path in native.glob("*.h")}
+    for path in sorted([*native.glob("*.cc"), *native.glob("*.h")]):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            match = INCLUDE.match(line)
+            if match and match.group(1) == '"' and match.group(2) not in own:
+                if not match.group(2).startswith(("octavo/", "base/")):
+                    where = path.relative_to(root)
+                    yield f"{where}:{number}: python/native/ is a surface: only include/octavo/ and base/, not {match.group(2)}"
+
+
 def breaches(root: pathlib.Path):
+    yield from module_breaches(root)
     source = root / "src"
     for path in sorted(source.rglob("*")):
         if path.suffix not in {".cc", ".h", ".inl", ".cu"}:

@@ -7,6 +7,14 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from ._native import CorruptError as CorruptError
+    from ._native import InternalError as InternalError
+    from ._native import InvalidArgumentError as InvalidArgumentError
+    from ._native import IoError as IoError
+    from ._native import NotFoundError as NotFoundError
+    from ._native import OctavoError as OctavoError
+    from ._native import ResourceExhaustedError as ResourceExhaustedError
+    from ._native import UnsupportedError as UnsupportedError
     from . import dtype as dtype
     from .auto_model import AutoModel as AutoModel
     from .datasets import GeneratorDataset as GeneratorDataset
@@ -16,19 +24,28 @@ if typing.TYPE_CHECKING:
     from .sampling_params import SamplingParams as SamplingParams
     from .save_checkpoint import save_checkpoint as save_checkpoint
     from .tokenizer import AutoTokenizer as AutoTokenizer
-    from ._native import OctavoError as OctavoError
 
+_ERRORS = (
+    "CorruptError",
+    "InternalError",
+    "InvalidArgumentError",
+    "IoError",
+    "NotFoundError",
+    "OctavoError",
+    "ResourceExhaustedError",
+    "UnsupportedError",
+)
 _HOME = {
     "AutoModel": "auto_model",
     "AutoTokenizer": "tokenizer",
     "CompletionOutput": "outputs",
     "GeneratorDataset": "datasets",
     "LLM": "llm",
-    "OctavoError": "_native",
     "RequestOutput": "outputs",
     "SamplingParams": "sampling_params",
     "__version__": "_native",
     "save_checkpoint": "save_checkpoint",
+    **dict.fromkeys(_ERRORS, "_native"),
 }
 _SUBMODULES = ("dtype", "ptq")
 
