@@ -48,7 +48,7 @@ struct QuantizeReport {
   std::string json;  // quant_report.json's text ("" for a dry run)
 };
 
-std::vector<std::string> quantize_presets();  // "w8a8", "rtn-w8a8"
+std::vector<std::string> quantize_presets();  // "w8a8", "rtn-w8a8", "w8a8-smoothquant"
 Result<QuantizeReport> quantize(const QuantizeOptions& options, Progress* progress = nullptr);
 
 }  // namespace octavo

@@ -136,7 +136,7 @@ Status SafetensorsWriter::finish() {
 }
 
 Result<ShardedWriter> ShardedWriter::create(const std::string& folder, std::vector<TensorSpec> plan,
-                                            uint64_t max_shard_bytes) {
+                                            uint64_t max_shard_bytes, const ShardNames& names) {
   ShardedWriter writer;
   writer.folder_ = folder;
   OCTAVO_RETURN_IF_ERROR(check_unique(plan));
@@ -158,10 +158,12 @@ Result<ShardedWriter> ShardedWriter::create(const std::string& folder, std::vect
                             " shards; at most " + std::to_string(kMaxShards) +
                             " can be named, so allow larger ones");
   }
+  writer.has_index_ = names.always_numbered || writer.shards_.size() > 1;
   for (size_t i = 0; i < writer.shards_.size(); ++i) {
-    char name[64];
-    std::snprintf(name, sizeof(name), "model-%05zu-of-%05zu.safetensors", i + 1, writer.shards_.size());
-    writer.shards_[i].file_name = writer.shards_.size() == 1 ? "model.safetensors" : name;
+    char number[32] = "";
+    if (writer.has_index_)
+      std::snprintf(number, sizeof(number), "-%05zu-of-%05zu", i + 1, writer.shards_.size());
+    writer.shards_[i].file_name = names.stem + number + ".safetensors";
   }
   OCTAVO_ASSIGN_OR_RETURN(const uint64_t free_bytes, base::free_disk_bytes(folder));
   if (free_bytes < writer.total_bytes_) {
@@ -201,7 +203,7 @@ Status ShardedWriter::finish() {
     OCTAVO_RETURN_IF_ERROR(open_next_shard());
     OCTAVO_RETURN_IF_ERROR(open_->finish());
   }
-  if (shards_.size() == 1) return {};
+  if (!has_index_) return {};
   base::JsonObject weight_map;
   for (const Shard& shard : shards_) {
     for (const TensorSpec& spec : shard.plan) weight_map.emplace_back(spec.name, Json(shard.file_name));

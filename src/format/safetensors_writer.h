@@ -49,14 +49,21 @@ class SafetensorsWriter {
 
 inline constexpr uint64_t kDefaultShardBytes = 5'000'000'000;  // as transformers' save_pretrained
 
-// A checkpoint's weights in `folder`: `model.safetensors` if one shard is enough, else
-// `model-00001-of-0000N.safetensors` … and `model.safetensors.index.json`.
+// How the files of a checkpoint's weights are called: "STEM-00001-of-0000N.safetensors" …, and
+// "STEM.safetensors" where one is enough, unless they are always numbered.
+struct ShardNames {
+  std::string stem = "model";
+  bool always_numbered = false;
+};
+
+// A checkpoint's weights in `folder`, with `model.safetensors.index.json` where the names are numbered.
 class ShardedWriter {
  public:
   // Tensors go to shards in the plan's order; one larger than max_shard_bytes gets a shard of its own.
   // Refuses when the disk has no room for all of it.
   static Result<ShardedWriter> create(const std::string& folder, std::vector<TensorSpec> plan,
-                                      uint64_t max_shard_bytes = kDefaultShardBytes);
+                                      uint64_t max_shard_bytes = kDefaultShardBytes,
+                                      const ShardNames& names = {});
 
   // As SafetensorsWriter::write, over all shards.
   Status write(std::string_view name, const void* bytes, uint64_t n_bytes);
@@ -76,6 +83,7 @@ class ShardedWriter {
   Status open_next_shard();
   std::string folder_;
   std::vector<Shard> shards_;
+  bool has_index_ = false;
   size_t n_started_ = 0;              // shards
   uint64_t left_in_shard_bytes_ = 0;  // of the one under way
   uint64_t total_bytes_ = 0;

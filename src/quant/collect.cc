@@ -7,8 +7,6 @@
 #include <optional>
 #include <string>
 
-#include "quant/observer.h"
-
 namespace octavo::quant {
 namespace {
 
@@ -23,15 +21,15 @@ class CollectTap : public model::Tap {
     if (!observer) observer.emplace(k);
     observer->observe(x, m);
   }
-  Result<std::array<std::vector<float>, model::kNTapSites>> absmax() const {
-    std::array<std::vector<float>, model::kNTapSites> ranges;
+  Result<std::array<ChannelRanges, model::kNTapSites>> ranges() const {
+    std::array<ChannelRanges, model::kNTapSites> ranges;
     for (size_t site = 0; site < ranges.size(); ++site) {
       if (const auto channel = observers_[site]->non_finite_channel()) {
         return corrupt(
             std::string("the float model gives a NaN or an infinity on the calibration samples: ") +
             kSiteNames[site] + ", channel " + std::to_string(*channel));
       }
-      ranges[site] = observers_[site]->absmax();
+      ranges[site] = observers_[site]->ranges();
     }
     return ranges;
   }
@@ -108,7 +106,7 @@ Result<LayerStatistics> collect_layer(const model::DecoderLayer& layer, Calibrat
       for (int64_t i = 0; i < n_rows * set.d_model(); ++i) h[i] += y.as<float>()[i];
     }
   }
-  OCTAVO_ASSIGN_OR_RETURN(statistics.absmax, tap.absmax());
+  OCTAVO_ASSIGN_OR_RETURN(statistics.ranges, tap.ranges());
   return statistics;
 }
 

@@ -13,6 +13,7 @@
 #include "model/tap.h"
 #include "quant/block_runner.h"
 #include "quant/calibration_set.h"
+#include "quant/observer.h"
 #include "tensor/buffer.h"
 
 namespace octavo::quant {
@@ -30,8 +31,8 @@ inline constexpr std::array<Block, 2> kBlocks = {Block::kAttention, Block::kMlp}
 const char* block_name(Block block);  // "attention", "mlp"
 
 struct LayerStatistics {
-  std::array<std::vector<float>, model::kNTapSites> absmax;  // by model::TapSite, [channels]
-  std::array<BlockTask, 2> fit, held_out;                    // by Block
+  std::array<ChannelRanges, model::kNTapSites> ranges;  // by model::TapSite, [channels]
+  std::array<BlockTask, 2> fit, held_out;               // by Block
 };
 
 // Advances `set`. Errors: an activation that is not finite, naming where; kCancelled, when `cancelled` (asked

@@ -6,11 +6,13 @@
 // candidate and by pipeline.cc for what is written.
 #include "quant/layer_candidate.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "model/arch/arch_spec.h"
+#include "quant/round/static_input.h"
 #include "quant/transform/smoothquant.h"
 
 namespace octavo::quant {
@@ -68,6 +70,35 @@ void fold_norm(std::vector<float>& to, const std::vector<float>& norm, std::span
   }
 }
 
+void fold_group(const LayerSource& source, SmoothGroup group, std::vector<float> factors, LayerFolds& folds) {
+  const GroupMembers members = members_of(group);
+  if (group == SmoothGroup::kNormQkv) {
+    return fold_norm(folds.input_norm, source.weights.input_norm, factors, source.input_norm_storage, members,
+                     folds);
+  }
+  if (group == SmoothGroup::kNormMlp) {
+    return fold_norm(folds.post_attention_norm, source.weights.post_attention_norm, factors,
+                     source.post_attention_norm_storage, members, folds);
+  }
+  const auto consumer = static_cast<size_t>(members.consumers[0]);
+  folds.column_factor[consumer] =
+      group == SmoothGroup::kVO ? repeat_for_query_heads(factors, heads_of(*source.config)) : factors;
+  folds.row_divisor[static_cast<size_t>(*members.producer)] = std::move(factors);
+}
+
+// Of what the group's consumers read after the fold: a column factor is what the activation was divided by,
+// the norm's rounding included.
+model::StaticInput folded_input(const ChannelRanges& x, std::span<const float> column_factor,
+                                tensor::DType storage) {
+  float min = 0, max = 0;
+  for (size_t j = 0; j < x.min.size(); ++j) {
+    const float factor = column_factor.empty() ? 1 : column_factor[j];
+    min = std::min(min, x.min[j] / factor);
+    max = std::max(max, x.max[j] / factor);
+  }
+  return static_input(min, max, storage);
+}
+
 }  // namespace
 
 Result<LayerSource> read_layer_source(const format::Checkpoint& checkpoint, const model::ModelConfig& config,
@@ -108,6 +139,14 @@ FoldRule fold_rule(const Recipe& recipe, const LayerSource& source, SmoothGroup 
   return all_quantized && !exact_producer ? FoldRule::kAny : FoldRule::kPowersOfTwo;
 }
 
+double fixed_strength(const Recipe& recipe, const LayerSource& source, SmoothGroup group) {
+  for (const LinearSlot slot : members_of(group).consumers) {
+    const LinearPolicy& policy = source.policy[static_cast<size_t>(slot)];
+    if (policy.scheme != Scheme::kFloat && policy.strength) return *policy.strength;
+  }
+  return recipe.strengths.front();
+}
+
 Block block_of(SmoothGroup group) {
   return group == SmoothGroup::kNormQkv || group == SmoothGroup::kVO ? Block::kAttention : Block::kMlp;
 }
@@ -123,14 +162,16 @@ LayerRanges measure_ranges(const LayerSource& source, const LayerStatistics& sta
   for (const SmoothGroup group : kSmoothGroups) {
     const GroupMembers members = members_of(group);
     GroupRanges& range = ranges[static_cast<size_t>(group)];
-    range.x_absmax = statistics.absmax[static_cast<size_t>(members.site)];
+    range.x = statistics.ranges[static_cast<size_t>(members.site)];
+    range.x_absmax = range.x.absmax();
     range.w_absmax.assign(range.x_absmax.size(), 0.0F);
     for (const LinearSlot slot : members.consumers) {
       raise_column_absmax(source.weights[slot], pool, range.w_absmax);
     }
     if (group == SmoothGroup::kVO) {
       const HeadGroups heads = heads_of(*source.config);
-      range = {max_over_query_heads(range.x_absmax, heads), max_over_query_heads(range.w_absmax, heads)};
+      range.x_absmax = max_over_query_heads(range.x_absmax, heads);
+      range.w_absmax = max_over_query_heads(range.w_absmax, heads);
     }
   }
   return ranges;
@@ -140,23 +181,18 @@ LayerFolds make_folds(const Recipe& recipe, const LayerSource& source, const Lay
                       const LayerStrengths& strengths) {
   LayerFolds folds;
   for (const SmoothGroup group : kSmoothGroups) {
-    const auto index = static_cast<size_t>(group);
+    const GroupRanges& range = ranges[static_cast<size_t>(group)];
+    const std::optional<double> strength = strengths[static_cast<size_t>(group)];
     const FoldRule rule = fold_rule(recipe, source, group);
-    if (!strengths[index] || rule == FoldRule::kNone) continue;
-    const GroupMembers members = members_of(group);
-    std::vector<float> factors = smoothing_factors(ranges[index].x_absmax, ranges[index].w_absmax,
-                                                   *strengths[index], rule == FoldRule::kPowersOfTwo);
-    if (group == SmoothGroup::kNormQkv) {
-      fold_norm(folds.input_norm, source.weights.input_norm, factors, source.input_norm_storage, members,
-                folds);
-    } else if (group == SmoothGroup::kNormMlp) {
-      fold_norm(folds.post_attention_norm, source.weights.post_attention_norm, factors,
-                source.post_attention_norm_storage, members, folds);
-    } else {
-      const auto consumer = static_cast<size_t>(members.consumers[0]);
-      folds.column_factor[consumer] =
-          group == SmoothGroup::kVO ? repeat_for_query_heads(factors, heads_of(*source.config)) : factors;
-      folds.row_divisor[static_cast<size_t>(*members.producer)] = std::move(factors);
+    if (strength && rule != FoldRule::kNone) {
+      const auto factors = recipe.rule == SmoothRule::kFixed ? equation_4_factors : smoothing_factors;
+      fold_group(source, group,
+                 factors(range.x_absmax, range.w_absmax, *strength, rule == FoldRule::kPowersOfTwo), folds);
+    }
+    for (const LinearSlot slot : members_of(group).consumers) {
+      const auto index = static_cast<size_t>(slot);
+      if (!source.policy[index].has_static_input()) continue;
+      folds.input[index] = folded_input(range.x, folds.column_factor[index], source.input_scale_storage);
     }
   }
   return folds;
@@ -182,6 +218,7 @@ Result<BlockCandidate> build_block(const LayerSource& source, const LayerFolds& 
       auto rounded = round_to_nearest(from[slot], fold, source.storage[index], pool);
       if (!rounded.ok()) return named(rounded.status());
       to[slot] = std::move(rounded->weight);
+      to[slot].input = folds.input[index];
       candidate.error[index] = rounded->error;
     } else if (folds.changes(slot)) {
       auto folded = fold_float(from[slot], fold, source.storage[index], pool);

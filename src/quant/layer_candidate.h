@@ -29,6 +29,7 @@ struct LayerSource {
   // The types in which the file stores them (weights of F16 are F32 in memory).
   std::array<tensor::DType, model::kNLinearSlots> storage{};
   tensor::DType input_norm_storage{}, post_attention_norm_storage{};
+  tensor::DType input_scale_storage = tensor::DType::kF32;  // of static inputs, as the target will have it
 };
 Result<LayerSource> read_layer_source(const format::Checkpoint& checkpoint, const model::ModelConfig& config,
                                       int64_t layer, const LayerPolicy& policy);
@@ -41,12 +42,16 @@ FoldRule fold_rule(const Recipe& recipe, const LayerSource& source, SmoothGroup 
 Block block_of(SmoothGroup group);
 std::vector<model::LinearSlot> slots_of(Block block);
 
+// The strength that a recipe with a fixed one gives a group of this layer.
+double fixed_strength(const Recipe& recipe, const LayerSource& source, SmoothGroup group);
+
 // By SmoothGroup: strength a, or nothing: not smoothed.
 using LayerStrengths = std::array<std::optional<double>, kNSmoothGroups>;
 
 // Ranges of the channels that a group's factors belong to, over the calibration set and the original weights.
 struct GroupRanges {
   std::vector<float> x_absmax, w_absmax;
+  ChannelRanges x;  // of every column of the consumers
 };
 using LayerRanges = std::array<GroupRanges, kNSmoothGroups>;  // by SmoothGroup
 LayerRanges measure_ranges(const LayerSource& source, const LayerStatistics& statistics,
@@ -56,6 +61,7 @@ LayerRanges measure_ranges(const LayerSource& source, const LayerStatistics& sta
 struct LayerFolds {
   std::vector<float> input_norm, post_attention_norm;  // the new weights
   std::array<std::vector<float>, model::kNLinearSlots> column_factor, row_divisor;
+  std::array<std::optional<model::StaticInput>, model::kNLinearSlots> input;  // of smoothed activations
 
   WeightFold of(model::LinearSlot slot) const {
     return {column_factor[static_cast<size_t>(slot)], row_divisor[static_cast<size_t>(slot)]};

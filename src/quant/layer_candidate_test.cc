@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "quant/strength_search.h"
 #include "quant/test_job.h"
@@ -115,6 +117,89 @@ TEST(Folds, AWrongFactorWouldBeSeen) {
   const BlockError error = block_error(layer.config, folded(layer, folds), Block::kAttention,
                                        layer.statistics.held_out[0], *layer.runner);
   EXPECT_GT(error.relative(), 1e-9);
+}
+
+// The static range is that of what the linears really read: the activations of the folded layer, the rounding
+// of its norms included.
+TEST(Folds, StaticInputsCoverWhatTheFoldedLayerReads) {
+  for (const char* name : {"qwen3-f32", "qwen3-bf16-tied"}) {
+    for (const std::string smooth : {R"({"rule": "fixed"})", "false"}) {
+      Layer layer(name, R"({"activations": {"dynamic": false}, "smooth": )" + smooth + "}", add_outliers);
+      const LayerFolds folds = layer.folds(0.5);
+      EXPECT_EQ(folds.changes(kO), smooth != "false");
+      model::LayerWeights weights = folded(layer, folds);
+      CalibrationSet set =
+          CalibrationSet::embed(random_samples(layer.config.n_vocab),
+                                model::read_embedding(*layer.checkpoint, layer.config).value())
+              .value();
+      const model::DecoderLayer changed(layer.config, std::move(weights), layer.runner->isa());
+      const LayerStatistics seen = collect_layer(changed, set, choose_search_samples(set), *layer.runner, [] {
+                                     return false;
+                                   }).value();
+      for (const auto& [slot, site] :
+           {std::pair(kQ, model::TapSite::kAttentionInput), std::pair(kK, model::TapSite::kAttentionInput),
+            std::pair(kO, model::TapSite::kOutputInput), std::pair(kUp, model::TapSite::kMlpInput),
+            std::pair(kDown, model::TapSite::kDownInput)}) {
+        const auto& input = folds.input[static_cast<size_t>(slot)];
+        ASSERT_TRUE(input);
+        const ChannelRanges& x = seen.ranges[static_cast<size_t>(site)];
+        const float min = std::min(0.0F, *std::min_element(x.min.begin(), x.min.end()));
+        const float max = std::max(0.0F, *std::max_element(x.max.begin(), x.max.end()));
+        // bf16 models round q, k, v and what attention gives: there the folded range differs a little.
+        const double tolerance = std::string(name) == "qwen3-f32" ? 1e-5 : 2e-2;
+        EXPECT_NEAR(input->scale[0], (max - min) / 255, tolerance * (max - min) / 255)
+            << name << static_cast<int>(slot);
+        EXPECT_NEAR(input->zero_point, -128 - min / input->scale[0], 0.5 + 255 * tolerance);
+        EXPECT_EQ(input->product_scale, input->scale[0]);
+      }
+      EXPECT_EQ(folds.input[static_cast<size_t>(kQ)], folds.input[static_cast<size_t>(kV)]);
+      EXPECT_EQ(folds.input[static_cast<size_t>(kGate)], folds.input[static_cast<size_t>(kUp)]);
+    }
+  }
+}
+
+TEST(Folds, DynamicAndFloatLinearsHaveNoStaticInput) {
+  Layer layer("qwen3-f32", R"({"activations": {"dynamic": false}, "smooth": {"rule": "fixed"},
+      "layers": {".*down_proj": {"activations": "dynamic"}, ".*up_proj": "float"}})");
+  const LayerFolds folds = layer.folds(0.5);
+  EXPECT_TRUE(folds.input[static_cast<size_t>(kGate)]);
+  EXPECT_FALSE(folds.input[static_cast<size_t>(kUp)]);
+  EXPECT_FALSE(folds.input[static_cast<size_t>(kDown)]);
+  const auto block = build_block(layer.source, folds, Block::kMlp, layer.pool);
+  ASSERT_TRUE(block.ok());
+  EXPECT_EQ(block->weights[kGate].input, folds.input[static_cast<size_t>(kGate)]);
+  EXPECT_FALSE(block->weights[kDown].input);
+}
+
+// Equation 4, checked on what it is for: after the fold every channel of q, k, v's input and of their columns
+// has the largest magnitude sqrt(x w) on both sides.
+TEST(Folds, AFixedHalfBalancesActivationsAndWeights) {
+  Layer layer("qwen3-f32", R"({"smooth": {"rule": "fixed"}})", add_outliers);
+  const LayerFolds folds = layer.folds(0.5);
+  const GroupRanges& range = layer.ranges[static_cast<size_t>(SmoothGroup::kNormQkv)];
+  for (size_t j = 0; j < range.x_absmax.size(); ++j) {
+    const float factor = folds.of(kQ).column_factor[j];
+    EXPECT_NEAR(range.x_absmax[j] / factor, range.w_absmax[j] * factor, 1e-4F * range.w_absmax[j] * factor)
+        << j;
+  }
+  const auto per_head = folds.of(kV).row_divisor;
+  const auto per_query_head = folds.of(kO).column_factor;
+  const auto dim = static_cast<size_t>(layer.config.head_dim);
+  const auto heads_per_kv = static_cast<size_t>(layer.config.n_heads / layer.config.n_kv_heads);
+  for (size_t column = 0; column < per_query_head.size(); ++column) {
+    EXPECT_EQ(per_query_head[column], per_head[column / dim / heads_per_kv * dim + column % dim]);
+  }
+}
+
+TEST(Folds, ALinearMayHaveAStrengthOfItsOwn) {
+  Layer layer("qwen3-f32", R"({"smooth": {"rule": "fixed"}, "layers": {".*o_proj": {"strength": 0.75}}})");
+  EXPECT_EQ(fixed_strength(layer.recipe, layer.source, SmoothGroup::kVO), 0.75);
+  EXPECT_EQ(fixed_strength(layer.recipe, layer.source, SmoothGroup::kNormQkv), 0.5);
+  const auto choice = search_strengths(layer.recipe, layer.source, layer.ranges, layer.statistics,
+                                       *layer.runner, [] { return false; });
+  ASSERT_TRUE(choice.ok()) << choice.status().message();
+  EXPECT_EQ(choice->strengths(), (LayerStrengths{0.5, 0.75, 0.5, 0.5}));
+  EXPECT_GT(choice->held_out_chosen[0].error, 0);
 }
 
 TEST(Folds, NoStrengthChangesNothing) {

@@ -1,10 +1,15 @@
 #pragma once
-// What calibration keeps of the activations that a linear reads: the largest magnitude of each channel. Pure.
+// What calibration keeps of the activations that a linear reads: the range of each channel. Pure.
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 namespace octavo::quant {
+
+struct ChannelRanges {
+  std::vector<float> min, max;        // [n_channels]
+  std::vector<float> absmax() const;  // [n_channels]
+};
 
 class ChannelObserver {
  public:
@@ -14,12 +19,12 @@ class ChannelObserver {
   void observe(const float* x, int64_t m);
 
   int64_t n_rows() const { return n_rows_; }
-  std::vector<float> absmax() const;  // [n_channels]
+  ChannelRanges ranges() const;  // of no rows: zeros
   // The first channel in which a NaN or an infinity was seen.
   std::optional<int64_t> non_finite_channel() const;
 
  private:
-  std::vector<uint32_t> magnitude_;  // bits of |x|: ordered like the numbers, with infinity and NaN on top
+  std::vector<int32_t> min_, max_;  // keys of floats, see observer.cc
   int64_t n_rows_ = 0;
 };
 

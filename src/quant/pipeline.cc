@@ -11,11 +11,11 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/threads.h"
-#include "format/quant_manifest/quant_manifest.h"
 #include "model/arch/arch_spec.h"
 #include "quant/block_runner.h"
 #include "quant/calibration_set.h"
 #include "quant/collect.h"
+#include "quant/manifest.h"
 #include "quant/strength_search.h"
 #include "quant/write.h"
 
@@ -87,8 +87,8 @@ class Pipeline {
     OCTAVO_ASSIGN_OR_RETURN(isa_, kernels::active_isa());
     OCTAVO_ASSIGN_OR_RETURN(auto folder, base::AtomicFolder::create(job_.target, job_.overwrite));
     folder_.emplace(std::move(folder));
-    OCTAVO_ASSIGN_OR_RETURN(
-        auto writer, TargetWriter::create(folder_->temporary_path(), flight_.plan, job_.max_shard_bytes));
+    OCTAVO_ASSIGN_OR_RETURN(auto writer, TargetWriter::create(folder_->temporary_path(), flight_.plan,
+                                                              job_.max_shard_bytes, job_.layout));
     writer_.emplace(std::move(writer));
     return {};
   }
@@ -122,7 +122,8 @@ class Pipeline {
     const auto index = static_cast<size_t>(*layer_);
     const LayerPolicy& policy = flight_.policy.layers[index];
     OCTAVO_ASSIGN_OR_RETURN(source_, read_layer_source(flight_.source, flight_.config, *layer_, policy));
-    run_.layers.push_back({.policy = policy, .choice = {}, .rounding = {}});
+    source_.input_scale_storage = input_scale_storage(job_.layout, source_.storage[0]);
+    run_.layers.push_back({.policy = policy, .choice = {}, .rounding = {}, .input = {}});
     folds_ = {};
     if (!calibrated()) return {};
     const LayerRanges ranges = measure_ranges(source_, statistics_, pool_);
@@ -130,6 +131,7 @@ class Pipeline {
                             search_strengths(job_.recipe, source_, ranges, statistics_, *runner_,
                                              [this] { return cancelled(); }));
     folds_ = make_folds(job_.recipe, source_, ranges, run_.layers[index].choice.strengths());
+    run_.layers[index].input = folds_.input;
     return {};
   }
 
@@ -168,8 +170,9 @@ class Pipeline {
   }
 
   Status write_layer() {
-    OCTAVO_ASSIGN_OR_RETURN(const std::vector<ComputedTensor> computed,
-                            computed_tensors(flight_.source, source_, folds_, std::move(rounded_)));
+    OCTAVO_ASSIGN_OR_RETURN(
+        const std::vector<ComputedTensor> computed,
+        computed_tensors(flight_.source, source_, folds_, std::move(rounded_), job_.layout));
     // Before the next float layer is read, nothing of this one is held.
     source_ = {};
     statistics_ = {};
@@ -180,13 +183,7 @@ class Pipeline {
     OCTAVO_RETURN_IF_ERROR(writer_->finish());
     const std::string& folder = folder_->temporary_path();
     OCTAVO_RETURN_IF_ERROR(carry_files(job_.source, flight_.carried_files, folder));
-    base::Json config = flight_.source.config();
-    const std::array<format::QuantGroup, 1> groups;
-    OCTAVO_ASSIGN_OR_RETURN(base::Json section,
-                            format::compressed_tensors_config(groups, flight_.policy.float_linear));
-    config.set("quantization_config", std::move(section));
-    OCTAVO_RETURN_IF_ERROR(
-        base::write_file_atomic(base::join_path(folder, "config.json"), config.dump(2) + "\n"));
+    OCTAVO_RETURN_IF_ERROR(write_manifest(job_.layout, flight_, folder));
     return base::write_file_atomic(base::join_path(folder, "recipe.json"),
                                    job_.recipe.to_json().dump(2) + "\n");
   }

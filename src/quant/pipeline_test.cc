@@ -17,6 +17,7 @@ using model::TempFolder;
 using model::TestCheckpoint;
 
 const Recipe kSmooth = recipe_from("{}");
+const Recipe kStatic = *load_recipe("w8a8-smoothquant");
 const Recipe kPlain = recipe_from(R"({"smooth": false})");
 
 // Of the logits' squares: some 14 linears of 1e-4 to 3e-4 each, for weights and activations of int8.
@@ -63,16 +64,61 @@ TEST(Pipeline, EveryGoldenModelBecomesASmallOneThatGivesTheSameLogits) {
 }
 
 TEST(Pipeline, SameBytesForAnyNumberOfThreads) {
+  for (const Recipe& recipe : {kSmooth, kStatic}) {
+    const TempFolder folder;
+    for (const int n_threads : {1, 2, 3}) {
+      const std::string target = folder.path() + "/" + std::to_string(n_threads);
+      ASSERT_TRUE(run_job(make_job(golden_path("qwen3-bf16-tied"), target, recipe, n_threads)).ok());
+    }
+    for (const char* file : {"model.safetensors", "config.json", "recipe.json"}) {
+      const std::string one = read(folder.path() + "/1/" + file);
+      EXPECT_TRUE(one == read(folder.path() + "/2/" + file)) << file;
+      EXPECT_TRUE(one == read(folder.path() + "/3/" + file)) << file;
+    }
+  }
+}
+
+TEST(Pipeline, TheStaticRecipeStoresOneInputForThoseThatShareIt) {
   const TempFolder folder;
-  for (const int n_threads : {1, 2, 3}) {
-    const std::string target = folder.path() + "/" + std::to_string(n_threads);
-    ASSERT_TRUE(run_job(make_job(golden_path("qwen3-bf16-tied"), target, kSmooth, n_threads)).ok());
+  const std::string target = folder.path() + "/out";
+  ASSERT_TRUE(run_job(make_job(golden_path("llama-f16-linear"), target, kStatic)).ok());
+  TestCheckpoint written(target);
+  const auto stored = [&](const std::string& name) { return written["model.layers.1." + name]; };
+  for (const char* suffix : {".input_scale", ".input_zero_point"}) {
+    const model::TestTensor q = stored(std::string("self_attn.q_proj") + suffix);
+    EXPECT_EQ(q.shape, std::vector<int64_t>{1});
+    EXPECT_EQ(q.bytes, stored(std::string("self_attn.k_proj") + suffix).bytes);
+    EXPECT_EQ(q.bytes, stored(std::string("self_attn.v_proj") + suffix).bytes);
+    EXPECT_EQ(stored(std::string("mlp.gate_proj") + suffix).bytes,
+              stored(std::string("mlp.up_proj") + suffix).bytes);
+    EXPECT_FALSE(written.tensors.contains(std::string("model.layers.1.mlp.down_proj") + suffix));
   }
-  for (const char* file : {"model.safetensors", "config.json", "recipe.json"}) {
-    const std::string one = read(folder.path() + "/1/" + file);
-    EXPECT_TRUE(one == read(folder.path() + "/2/" + file)) << file;
-    EXPECT_TRUE(one == read(folder.path() + "/3/" + file)) << file;
-  }
+  EXPECT_EQ(stored("self_attn.o_proj.input_scale").dtype, tensor::DType::kF32);
+  EXPECT_EQ(stored("self_attn.o_proj.input_zero_point").dtype, tensor::DType::kI8);
+
+  const base::Json report = base::read_json_file(target + "/quant_report.json").value();
+  const base::Json& linears = *report.find("layers")->as_array()[1].find("linears");
+  EXPECT_EQ(*linears.find("mlp.down_proj")->find("activations"), base::Json("dynamic"));
+  const base::Json& o = *linears.find("self_attn.o_proj");
+  EXPECT_EQ(*o.find("activations"), base::Json("static"));
+  EXPECT_EQ(static_cast<float>(o.find("input_scale")->as_double()),
+            stored("self_attn.o_proj.input_scale").floats()[0]);
+  EXPECT_EQ(*report.find("target")->find("n_static_inputs"), base::Json(12));
+  EXPECT_EQ(*report.find("layers")->as_array()[1].find("smooth")->find("norm_qkv")->find("strength"),
+            base::Json(0.5));
+  EXPECT_EQ(*report.find("layers")->as_array()[1].find("smooth")->find("up_down")->find("smoothed"),
+            base::Json(false));
+}
+
+TEST(Pipeline, StaticInputsWithoutCalibrationAreRefused) {
+  const TempFolder folder;
+  Job job = make_job(golden_path("qwen3-f32"), folder.path() + "/out",
+                     recipe_from(R"({"smooth": false, "activations": {"dynamic": false}})"));
+  job.load_samples = nullptr;
+  expect_has(refusal(job), "needs calibration text");
+  job.load_samples = [](int64_t) { return std::vector<data::TokenSample>(); };
+  expect_has(refusal(job), "there is not one");
+  expect_empty(folder);
 }
 
 TEST(Pipeline, OuterTensorsAndWhatStaysFloatAreTheSourcesBytes) {

@@ -49,7 +49,7 @@ std::string described(const Claim& claim) {
 }
 
 // The policy of a module that no claim names is the recipe's default: W8A8, smoothed.
-Result<LinearPolicy> policy_of(const std::string& module, std::vector<Claim>& claims) {
+Result<LinearPolicy> policy_of(const Recipe& recipe, const std::string& module, std::vector<Claim>& claims) {
   const Claim* owner = nullptr;
   for (Claim& claim : claims) {
     auto matches = claim.matches(module);
@@ -62,7 +62,7 @@ Result<LinearPolicy> policy_of(const std::string& module, std::vector<Claim>& cl
     }
     owner = &claim;
   }
-  return owner == nullptr ? LinearPolicy{} : owner->policy;
+  return owner == nullptr ? LinearPolicy{.activations = recipe.activations} : owner->policy;
 }
 
 // lm_head stays float whether or not `ignore` lists it, so a rule that takes it in along with other modules
@@ -81,6 +81,42 @@ Status keep_head_float(const std::string& lm_head, std::vector<Claim>& claims) {
   return {};
 }
 
+// The k of a linear whose static codes, up to 255 from their zero point, sum up within int32: 2^31 / (255 *
+// 127).
+constexpr int64_t kMaxStaticInputs = 65'000;
+
+// Linears that read one input share its int8 codes, and the factors folded into what makes it.
+Status check_shared_inputs(const LayerPolicy& policy, const model::ModelConfig& config, int64_t layer) {
+  using enum model::LinearSlot;
+  const auto name = [&](model::LinearSlot slot) { return model::linear_name(*config.arch, layer, slot); };
+  const std::array<std::vector<model::LinearSlot>, 4> readers = {{{kQ, kK, kV}, {kO}, {kGate, kUp}, {kDown}}};
+  const std::array<int64_t, 4> widths = {config.d_model, config.q_width(), config.d_model, config.d_ff};
+  for (size_t input = 0; input < readers.size(); ++input) {
+    std::optional<model::LinearSlot> first;
+    for (const model::LinearSlot slot : readers[input]) {
+      const LinearPolicy& found = policy[static_cast<size_t>(slot)];
+      if (found.scheme == Scheme::kFloat) continue;
+      if (found.activations == Activations::kStatic && widths[input] > kMaxStaticInputs) {
+        return unsupported("recipe: " + quoted(name(slot)) + " has " + std::to_string(widths[input]) +
+                           " inputs; static activations are exact up to " + std::to_string(kMaxStaticInputs));
+      }
+      if (!first) first = slot;
+      const LinearPolicy& expected = policy[static_cast<size_t>(*first)];
+      const std::string both = quoted(name(*first)) + " and " + quoted(name(slot)) + " read one input";
+      if (found.activations != expected.activations) {
+        return invalid_argument("recipe: " + both + ", so their activations must be the same; found " +
+                                activations_name(expected.activations) + " and " +
+                                activations_name(found.activations));
+      }
+      if (found.smooth && expected.smooth && found.strength != expected.strength) {
+        return invalid_argument("recipe: " + both +
+                                ", so they are smoothed with one strength; found different ones");
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ModelPolicy> resolve_policy(const Recipe& recipe, const model::ModelConfig& config) {
@@ -91,14 +127,16 @@ Result<ModelPolicy> resolve_policy(const Recipe& recipe, const model::ModelConfi
   for (int64_t layer = 0; layer < config.n_layers; ++layer) {
     for (int slot = 0; slot < model::kNLinearSlots; ++slot) {
       modules.push_back(model::linear_name(*config.arch, layer, static_cast<model::LinearSlot>(slot)));
-      OCTAVO_ASSIGN_OR_RETURN(const LinearPolicy found, policy_of(modules.back(), claims));
+      OCTAVO_ASSIGN_OR_RETURN(const LinearPolicy found, policy_of(recipe, modules.back(), claims));
       policy.layers[static_cast<size_t>(layer)][static_cast<size_t>(slot)] = found;
       if (found.scheme == Scheme::kFloat) {
         policy.float_linear.push_back(modules.back());
       } else {
         ++policy.n_quantized;
       }
+      if (found.has_static_input()) ++policy.n_static;
     }
+    OCTAVO_RETURN_IF_ERROR(check_shared_inputs(policy.layers[static_cast<size_t>(layer)], config, layer));
   }
   modules.emplace_back(config.arch->lm_head);
   OCTAVO_RETURN_IF_ERROR(keep_head_float(modules.back(), claims));

@@ -88,6 +88,47 @@ TEST(Policy, WhatMatchesNothingIsAWarningWithTheNearestName) {
       << policy->warnings[0];
 }
 
+TEST(Policy, TheSmoothQuantPresetIsStaticButForDownProj) {
+  const auto policy = resolve_policy(*load_recipe("w8a8-smoothquant"), golden_config());
+  ASSERT_TRUE(policy.ok()) << policy.status().message();
+  EXPECT_TRUE(policy->warnings.empty());
+  EXPECT_EQ(policy->n_quantized, 21);
+  EXPECT_EQ(policy->n_static, 18);
+  EXPECT_TRUE(of(*policy, 1, model::LinearSlot::kO).has_static_input());
+  EXPECT_FALSE(of(*policy, 1, model::LinearSlot::kDown).has_static_input());
+}
+
+TEST(Policy, LinearsThatReadOneInputAgreeOnIt) {
+  const std::string attention =
+      refusal(R"({"layers": {".*1\\.self_attn\\.k_proj": {"activations": "static"}}})");
+  for (const char* part :
+       {"model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.k_proj", "dynamic and static"})
+    EXPECT_NE(attention.find(part), std::string::npos) << attention;
+  const std::string mlp =
+      refusal(R"({"activations": {"dynamic": false}, "layers": {".*up_proj": {"activations": "dynamic"}}})");
+  EXPECT_NE(mlp.find("'model.layers.0.mlp.gate_proj' and 'model.layers.0.mlp.up_proj'"), std::string::npos)
+      << mlp;
+  const std::string strength =
+      refusal(R"({"smooth": {"rule": "fixed"}, "layers": {".*v_proj": {"strength": 0.7}}})");
+  EXPECT_NE(strength.find("one strength"), std::string::npos) << strength;
+  // A float one reads no codes; o and down read alone.
+  for (
+      const char* recipe :
+      {R"({"activations": {"dynamic": false}, "layers": {".*up_proj": "float", ".*down_proj": {"activations": "dynamic"}}})",
+       R"({"smooth": {"rule": "fixed"}, "layers": {".*[qkv]_proj": {"strength": 0.7}}})"}) {
+    EXPECT_TRUE(resolve(recipe).ok()) << recipe;
+  }
+}
+
+TEST(Policy, AStaticInputTooWideForExactSumsIsRefused) {
+  model::ModelConfig config = golden_config();
+  config.d_ff = 65'001;
+  const auto refused = resolve_policy(recipe_from(R"({"activations": {"dynamic": false}})"), config);
+  EXPECT_EQ(refused.status().code(), StatusCode::kUnsupported);
+  EXPECT_NE(refused.status().message().find("down_proj"), std::string::npos) << refused.status().message();
+  EXPECT_TRUE(resolve_policy(*load_recipe("w8a8-smoothquant"), config).ok());
+}
+
 TEST(Policy, WhatCannotBeDoneIsRefused) {
   EXPECT_NE(refusal(R"({"layers": {"lm_head": "w8a8"}})").find("lm_head"), std::string::npos);
   EXPECT_NE(refusal(R"({"layers": {"model": "float"}})").find("nothing to quantize"), std::string::npos);

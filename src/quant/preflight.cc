@@ -152,19 +152,24 @@ Status check_room(const Job& job, const Preflight& flight) {
 }
 
 Result<std::vector<data::TokenSample>> load_samples(const Job& job, const model::ModelConfig& config) {
-  if (job.load_samples) return job.load_samples(config.max_positions);
+  const std::string recipe = "recipe " + base::quoted(job.recipe.name);
+  if (job.load_samples) {
+    auto samples = job.load_samples(config.max_positions);
+    if (samples.ok() && samples->empty() && job.recipe.needs_calibration()) {
+      return invalid_argument(recipe + " needs calibration samples, and there is not one");
+    }
+    return samples;
+  }
   if (!job.recipe.needs_calibration()) return std::vector<data::TokenSample>();
-  return invalid_argument("recipe " + base::quoted(job.recipe.name) +
-                          " smooths and needs calibration text: name some (ceval:FOLDER, text:FILE or "
-                          "jsonl:FILE), or take the recipe rtn-w8a8, which needs none");
+  return invalid_argument(
+      recipe +
+      " smooths, or fixes the scales of activations, and needs calibration text: name some "
+      "(ceval:FOLDER, text:FILE or jsonl:FILE), or take the recipe rtn-w8a8, which needs none");
 }
 
 }  // namespace
 
 Result<Preflight> preflight(const Job& job) {
-  if (job.layout != Layout::kCompressedTensors) {
-    return unsupported("writing the golden-stick layout is not supported yet; write compressed-tensors");
-  }
   OCTAVO_RETURN_IF_ERROR(check_target(job));
   OCTAVO_ASSIGN_OR_RETURN(format::Checkpoint source, format::Checkpoint::open(job.source));
   OCTAVO_RETURN_IF_ERROR(check_is_float(source));
@@ -175,7 +180,7 @@ Result<Preflight> preflight(const Job& job) {
   OCTAVO_RETURN_IF_ERROR(model::check_tensors(flight.source, flight.config));
   OCTAVO_ASSIGN_OR_RETURN(flight.policy, resolve_policy(job.recipe, flight.config));
   flight.warnings = flight.policy.warnings;
-  flight.plan = plan_target(flight.source, flight.config, flight.policy);
+  flight.plan = plan_target(flight.source, flight.config, flight.policy, job.layout);
   for (const format::TensorInfo* info : flight.source.tensors()) flight.source_bytes += info->n_bytes;
   OCTAVO_ASSIGN_OR_RETURN(flight.carried_files, carried_files(job.source));
   OCTAVO_RETURN_IF_ERROR(check_carried_files(job.source, flight.carried_files));
@@ -188,9 +193,10 @@ Result<Preflight> preflight(const Job& job) {
 
 std::string Preflight::text() const {
   const int64_t n_linear = config.n_layers * model::kNLinearSlots;
-  std::string text = std::string(config.arch->architecture) + ": " + std::to_string(config.n_layers) +
-                     " layers, " + std::to_string(policy.n_quantized) + " of " + std::to_string(n_linear) +
-                     " linears become int8\n";
+  std::string text =
+      std::string(config.arch->architecture) + ": " + std::to_string(config.n_layers) + " layers, " +
+      std::to_string(policy.n_quantized) + " of " + std::to_string(n_linear) + " linears become int8" +
+      (policy.n_static > 0 ? ", " + std::to_string(policy.n_static) + " with static inputs" : "") + "\n";
   text += "weights: " + format_bytes(source_bytes) + " -> " + format_bytes(plan.n_bytes) + "\n";
   if (!samples.empty()) {
     size_t n_tokens = 0;

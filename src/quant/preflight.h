@@ -17,8 +17,6 @@
 
 namespace octavo::quant {
 
-enum class Layout { kCompressedTensors, kGoldenStick };  // of the target
-
 // One quantization, as asked for.
 struct Job {
   std::string source, target;  // folders

@@ -2,6 +2,7 @@
 // every value one that Octavo can carry out; nothing is ignored in silence. Called by api/quantize.cc.
 #include "quant/recipe.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <initializer_list>
 
@@ -24,11 +25,8 @@ constexpr size_t kMaxRules = 1000;
 // A recipe is a page of text; a megabyte of one is a mistaken path.
 constexpr base::JsonLimits kLimits = {.max_bytes = 1 << 20, .max_depth = 8, .max_nodes = 20'000};
 
-struct Preset {
-  const char* name;
-  bool smooth;
-};
-constexpr Preset kPresets[] = {{"w8a8", true}, {"rtn-w8a8", false}};
+constexpr double kFixedStrength = 0.5;  // the paper's, and Golden Stick's
+constexpr std::array<const char*, 3> kPresets = {"w8a8", "rtn-w8a8", "w8a8-smoothquant"};
 
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
   const std::string near = base::nearest(word, candidates);
@@ -73,7 +71,17 @@ Result<bool> read_flag(const Json& tree, const std::string& where, std::string_v
                           base::quoted(value->dump()));
 }
 
-Status check_number_formats(const Json& tree, const std::string& origin) {
+// Which of two words a value is: false for the first.
+Result<bool> read_choice(const Json& value, const std::string& where, const std::vector<std::string>& words) {
+  const std::string found = value.is_string() ? value.as_string() : value.dump();
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (found == words[i]) return i == 1;
+  }
+  return invalid_argument(where + ": expected " + words[0] + " or " + words[1] + ", found " +
+                          base::quoted(found) + did_you_mean(found, words));
+}
+
+Status check_weights(const Json& tree, const std::string& origin) {
   if (const Json* weights = tree.find("weights")) {
     const std::string where = origin + ": weights";
     OCTAVO_RETURN_IF_ERROR(check_object(*weights, where, {"bits", "type", "strategy", "symmetric"}));
@@ -82,17 +90,27 @@ Status check_number_formats(const Json& tree, const std::string& origin) {
     OCTAVO_RETURN_IF_ERROR(expect_only(*weights, where, "strategy", "channel"));
     OCTAVO_RETURN_IF_ERROR(expect_only(*weights, where, "symmetric", true));
   }
-  if (const Json* activations = tree.find("activations")) {
-    const std::string where = origin + ": activations";
-    OCTAVO_RETURN_IF_ERROR(
-        check_object(*activations, where, {"bits", "type", "strategy", "symmetric", "dynamic"}));
-    OCTAVO_RETURN_IF_ERROR(expect_only(*activations, where, "bits", 8));
-    OCTAVO_RETURN_IF_ERROR(expect_only(*activations, where, "type", "int"));
-    OCTAVO_RETURN_IF_ERROR(expect_only(*activations, where, "strategy", "token"));
-    OCTAVO_RETURN_IF_ERROR(expect_only(*activations, where, "symmetric", true));
-    OCTAVO_RETURN_IF_ERROR(expect_only(*activations, where, "dynamic", true));
-  }
   return {};
+}
+
+// {strategy: token, dynamic: true, symmetric: true} or {strategy: tensor, dynamic: false, symmetric: false};
+// what is not given follows from what is.
+Result<Activations> read_activations(const Json& section, const std::string& where) {
+  OCTAVO_RETURN_IF_ERROR(check_object(section, where, {"bits", "type", "strategy", "symmetric", "dynamic"}));
+  OCTAVO_RETURN_IF_ERROR(expect_only(section, where, "bits", 8));
+  OCTAVO_RETURN_IF_ERROR(expect_only(section, where, "type", "int"));
+  const Json* strategy = section.find("strategy");
+  const bool per_tensor = strategy != nullptr && *strategy == Json("tensor");
+  OCTAVO_ASSIGN_OR_RETURN(const bool dynamic, read_flag(section, where, "dynamic", !per_tensor));
+  const std::string kind = where + (dynamic ? " (dynamic)" : " (static)");
+  OCTAVO_RETURN_IF_ERROR(expect_only(section, kind, "strategy", dynamic ? "token" : "tensor"));
+  OCTAVO_RETURN_IF_ERROR(expect_only(section, kind, "symmetric", dynamic));
+  return dynamic ? Activations::kDynamic : Activations::kStatic;
+}
+
+Result<double> read_strength(const Json& value, const std::string& where) {
+  if (value.is_number() && value.as_double() >= 0 && value.as_double() <= 1) return value.as_double();
+  return invalid_argument(where + ": expected numbers from 0 to 1, found " + base::quoted(value.dump()));
 }
 
 Status read_strengths(const Json& value, const std::string& where, Recipe& recipe) {
@@ -107,10 +125,8 @@ Status read_strengths(const Json& value, const std::string& where, Recipe& recip
   }
   recipe.strengths.clear();
   for (const Json& item : value.as_array()) {
-    if (!item.is_number() || !(item.as_double() >= 0 && item.as_double() <= 1)) {
-      return invalid_argument(where + ": expected numbers from 0 to 1, found " + base::quoted(item.dump()));
-    }
-    recipe.strengths.push_back(item.as_double());
+    OCTAVO_ASSIGN_OR_RETURN(const double strength, read_strength(item, where));
+    recipe.strengths.push_back(strength);
   }
   return {};
 }
@@ -123,25 +139,53 @@ Status read_smooth(const Json& value, const std::string& origin, Recipe& recipe)
   const std::string where = origin + ": smooth";
   std::vector<std::string> keys;
   for (const SmoothGroup group : kSmoothGroups) keys.emplace_back(smooth_group_name(group));
+  keys.emplace_back("rule");
   keys.emplace_back("strengths");
   OCTAVO_RETURN_IF_ERROR(check_object(value, where, keys));
   for (const SmoothGroup group : kSmoothGroups) {
     OCTAVO_ASSIGN_OR_RETURN(recipe.smooth[static_cast<size_t>(group)],
                             read_flag(value, where, smooth_group_name(group), true));
   }
-  if (const Json* strengths = value.find("strengths")) {
-    OCTAVO_RETURN_IF_ERROR(read_strengths(*strengths, where + ".strengths", recipe));
+  if (const Json* rule = value.find("rule")) {
+    OCTAVO_ASSIGN_OR_RETURN(const bool fixed, read_choice(*rule, where + ".rule", {"search", "fixed"}));
+    if (fixed) {
+      recipe.rule = SmoothRule::kFixed;
+      recipe.strengths = {kFixedStrength};
+    }
+  }
+  const Json* strengths = value.find("strengths");
+  if (strengths == nullptr) return {};
+  OCTAVO_RETURN_IF_ERROR(read_strengths(*strengths, where + ".strengths", recipe));
+  if (recipe.rule == SmoothRule::kFixed && (!strengths->is_array() || recipe.strengths.size() != 1)) {
+    return invalid_argument(where + ".strengths: rule fixed has one strength, such as [0.5], found " +
+                            base::quoted(strengths->dump()));
   }
   return {};
 }
 
 Result<Scheme> read_scheme(const Json& value, const std::string& where) {
-  static const std::vector<std::string> names = {"float", "w8a8"};
-  if (value.is_string() && value.as_string() == names[0]) return Scheme::kFloat;
-  if (value.is_string() && value.as_string() == names[1]) return Scheme::kW8A8;
-  const std::string found = value.is_string() ? value.as_string() : value.dump();
-  return invalid_argument(where + ": unknown scheme " + base::quoted(found) + ", expected float or w8a8" +
-                          did_you_mean(found, names));
+  OCTAVO_ASSIGN_OR_RETURN(const bool w8a8, read_choice(value, where + ", scheme", {"float", "w8a8"}));
+  return w8a8 ? Scheme::kW8A8 : Scheme::kFloat;
+}
+
+Status read_policy(const Json& policy, const std::string& where, const Recipe& recipe, LinearPolicy& to) {
+  OCTAVO_RETURN_IF_ERROR(check_object(policy, where, {"scheme", "smooth", "activations", "strength"}));
+  if (const Json* scheme = policy.find("scheme")) {
+    OCTAVO_ASSIGN_OR_RETURN(to.scheme, read_scheme(*scheme, where));
+  }
+  OCTAVO_ASSIGN_OR_RETURN(to.smooth, read_flag(policy, where, "smooth", true));
+  if (const Json* activations = policy.find("activations")) {
+    OCTAVO_ASSIGN_OR_RETURN(const bool is_static,
+                            read_choice(*activations, where + ".activations", {"dynamic", "static"}));
+    to.activations = is_static ? Activations::kStatic : Activations::kDynamic;
+  }
+  const Json* strength = policy.find("strength");
+  if (strength == nullptr || strength->is_null()) return {};
+  if (recipe.rule != SmoothRule::kFixed) {
+    return invalid_argument(where + ".strength: a search finds its own; it is for smooth.rule: fixed");
+  }
+  OCTAVO_ASSIGN_OR_RETURN(to.strength, read_strength(*strength, where + ".strength"));
+  return {};
 }
 
 Status check_pattern(std::string_view pattern, const std::string& where) {
@@ -159,16 +203,13 @@ Status read_layers(const Json& value, const std::string& origin, Recipe& recipe)
   }
   for (const auto& [pattern, policy] : value.as_object()) {
     const std::string at = where + "[" + base::quoted(pattern) + "]";
-    LayerRule rule{.pattern = pattern.starts_with("re:") ? pattern.substr(3) : pattern, .policy = {}};
+    LayerRule rule{.pattern = pattern.starts_with("re:") ? pattern.substr(3) : pattern,
+                   .policy = {.activations = recipe.activations}};
     OCTAVO_RETURN_IF_ERROR(check_pattern(rule.pattern, at));
     if (policy.is_string()) {
       OCTAVO_ASSIGN_OR_RETURN(rule.policy.scheme, read_scheme(policy, at));
     } else {
-      OCTAVO_RETURN_IF_ERROR(check_object(policy, at, {"scheme", "smooth"}));
-      if (const Json* scheme = policy.find("scheme")) {
-        OCTAVO_ASSIGN_OR_RETURN(rule.policy.scheme, read_scheme(*scheme, at));
-      }
-      OCTAVO_ASSIGN_OR_RETURN(rule.policy.smooth, read_flag(policy, at, "smooth", true));
+      OCTAVO_RETURN_IF_ERROR(read_policy(policy, at, recipe, rule.policy));
     }
     recipe.layers.push_back(std::move(rule));
   }
@@ -195,16 +236,45 @@ Status read_ignore(const Json& value, const std::string& origin, Recipe& recipe)
   return {};
 }
 
-Recipe preset_recipe(const Preset& preset) {
+Recipe preset_recipe(std::string_view name) {
   Recipe recipe;
-  recipe.name = preset.name;
-  recipe.smooth.fill(preset.smooth);
+  recipe.name = name;
+  recipe.smooth.fill(name != "rtn-w8a8");
   recipe.strengths.assign(std::begin(kSearchStrengths), std::end(kSearchStrengths));
   recipe.ignore = {"lm_head"};
+  if (name == "w8a8-smoothquant") {
+    recipe.activations = Activations::kStatic;
+    recipe.smooth[static_cast<size_t>(SmoothGroup::kUpDown)] = false;
+    recipe.rule = SmoothRule::kFixed;
+    recipe.strengths = {kFixedStrength};
+    // silu(gate) * up has the longest tails of a block: one scale for all tokens would waste most of 8 bits.
+    recipe.layers = {{.pattern = R"(.*\.mlp\.down_proj$)", .policy = {.smooth = false}}};
+  }
   return recipe;
 }
 
+Json activations_json(Activations activations) {
+  const bool dynamic = activations == Activations::kDynamic;
+  return base::JsonObject{{"bits", 8},
+                          {"type", "int"},
+                          {"strategy", dynamic ? "token" : "tensor"},
+                          {"dynamic", dynamic},
+                          {"symmetric", dynamic}};
+}
+
+Json policy_json(const LinearPolicy& policy) {
+  Json tree = base::JsonObject{{"scheme", policy.scheme == Scheme::kFloat ? "float" : "w8a8"},
+                               {"smooth", policy.smooth},
+                               {"activations", activations_name(policy.activations)}};
+  if (policy.strength) tree.set("strength", *policy.strength);
+  return tree;
+}
+
 }  // namespace
+
+const char* activations_name(Activations activations) {
+  return activations == Activations::kDynamic ? "dynamic" : "static";
+}
 
 const char* smooth_group_name(SmoothGroup group) {
   switch (group) {
@@ -221,38 +291,29 @@ const char* smooth_group_name(SmoothGroup group) {
 }
 
 bool Recipe::needs_calibration() const {
-  for (const bool on : smooth) {
-    if (on) return true;
-  }
-  return false;
+  const auto is_static = [](const LayerRule& layer) { return layer.policy.has_static_input(); };
+  return std::find(smooth.begin(), smooth.end(), true) != smooth.end() ||
+         activations == Activations::kStatic || std::any_of(layers.begin(), layers.end(), is_static);
 }
 
 Json Recipe::to_json() const {
   Json tree;
   tree.set("name", name);
   tree.set("weights", base::JsonObject{{"bits", 8}, {"type", "int"}, {"strategy", "channel"}});
-  tree.set("activations",
-           base::JsonObject{{"bits", 8}, {"type", "int"}, {"strategy", "token"}, {"dynamic", true}});
+  tree.set("activations", activations_json(activations));
   Json smoothing;
   for (const SmoothGroup group : kSmoothGroups) smoothing.set(smooth_group_name(group), smooths(group));
+  smoothing.set("rule", rule == SmoothRule::kFixed ? "fixed" : "search");
   smoothing.set("strengths", base::JsonArray(strengths.begin(), strengths.end()));
   tree.set("smooth", std::move(smoothing));
   tree.set("ignore", base::JsonArray(ignore.begin(), ignore.end()));
   Json rules = base::JsonObject{};
-  for (const LayerRule& rule : layers) {
-    rules.set(rule.pattern,
-              base::JsonObject{{"scheme", rule.policy.scheme == Scheme::kFloat ? "float" : "w8a8"},
-                               {"smooth", rule.policy.smooth}});
-  }
+  for (const LayerRule& layer : layers) rules.set(layer.pattern, policy_json(layer.policy));
   tree.set("layers", std::move(rules));
   return tree;
 }
 
-std::vector<std::string> preset_names() {
-  std::vector<std::string> names;
-  for (const Preset& preset : kPresets) names.emplace_back(preset.name);
-  return names;
-}
+std::vector<std::string> preset_names() { return {kPresets.begin(), kPresets.end()}; }
 
 Result<Recipe> parse_recipe(const Json& tree, const std::string& origin) {
   OCTAVO_RETURN_IF_ERROR(
@@ -261,7 +322,10 @@ Result<Recipe> parse_recipe(const Json& tree, const std::string& origin) {
   const std::string file_name = std::filesystem::path(origin).stem().string();
   OCTAVO_ASSIGN_OR_RETURN(recipe.name, base::get_string(tree, "name", file_name));
   if (recipe.name.empty()) recipe.name = file_name;
-  OCTAVO_RETURN_IF_ERROR(check_number_formats(tree, origin));
+  OCTAVO_RETURN_IF_ERROR(check_weights(tree, origin));
+  if (const Json* activations = tree.find("activations")) {
+    OCTAVO_ASSIGN_OR_RETURN(recipe.activations, read_activations(*activations, origin + ": activations"));
+  }
   if (const Json* smooth = tree.find("smooth")) {
     OCTAVO_RETURN_IF_ERROR(read_smooth(*smooth, origin, recipe));
   }
@@ -284,8 +348,8 @@ Result<Recipe> parse_recipe_text(const std::string& text) {
 }
 
 Result<Recipe> load_recipe(const std::string& preset_or_path) {
-  for (const Preset& preset : kPresets) {
-    if (preset_or_path == preset.name) return preset_recipe(preset);
+  for (const char* preset : kPresets) {
+    if (preset_or_path == preset) return preset_recipe(preset);
   }
   if (!base::path_exists(preset_or_path)) {
     const std::vector<std::string> names = preset_names();

@@ -25,7 +25,7 @@ void expect_has(const std::string& text, std::string_view part) {
 }
 
 TEST(Recipe, Presets) {
-  EXPECT_EQ(preset_names(), (std::vector<std::string>{"w8a8", "rtn-w8a8"}));
+  EXPECT_EQ(preset_names(), (std::vector<std::string>{"w8a8", "rtn-w8a8", "w8a8-smoothquant"}));
   const auto w8a8 = load_recipe("w8a8");
   ASSERT_TRUE(w8a8.ok());
   EXPECT_TRUE(w8a8->needs_calibration());
@@ -34,6 +34,86 @@ TEST(Recipe, Presets) {
   const auto rtn = load_recipe("rtn-w8a8");
   ASSERT_TRUE(rtn.ok());
   EXPECT_FALSE(rtn->needs_calibration());
+}
+
+TEST(Recipe, TheSmoothQuantPresetIsStaticButForDownProj) {
+  const auto recipe = load_recipe("w8a8-smoothquant");
+  ASSERT_TRUE(recipe.ok());
+  EXPECT_EQ(recipe->activations, Activations::kStatic);
+  EXPECT_EQ(recipe->rule, SmoothRule::kFixed);
+  EXPECT_EQ(recipe->strengths, (std::vector<double>{0.5}));
+  EXPECT_EQ(recipe->smooth, (std::array{true, true, true, false}));
+  ASSERT_EQ(recipe->layers.size(), 1U);
+  EXPECT_EQ(recipe->layers[0].policy.activations, Activations::kDynamic);
+  EXPECT_FALSE(recipe->layers[0].policy.smooth);
+  EXPECT_EQ(parse_recipe(recipe->to_json(), "again")->to_json(), recipe->to_json());
+}
+
+TEST(Recipe, ActivationsAreDynamicOrStatic) {
+  const auto kind = [](const std::string& activations) {
+    const auto recipe = parse("smooth: false\nactivations: " + activations);
+    EXPECT_TRUE(recipe.ok()) << recipe.status().message();
+    return recipe.ok() ? recipe->activations : Activations::kDynamic;
+  };
+  EXPECT_EQ(kind("{bits: 8}"), Activations::kDynamic);
+  EXPECT_EQ(kind("{strategy: token, symmetric: true}"), Activations::kDynamic);
+  EXPECT_EQ(kind("{strategy: tensor}"), Activations::kStatic);
+  EXPECT_EQ(kind("{dynamic: false}"), Activations::kStatic);
+  EXPECT_EQ(kind("{bits: 8, type: int, strategy: tensor, dynamic: false, symmetric: false}"),
+            Activations::kStatic);
+  expect_has(refusal("activations: {strategy: tensor, dynamic: true}"), "activations (dynamic).strategy");
+  expect_has(refusal("activations: {strategy: token, dynamic: false}"), "activations (static).strategy");
+  expect_has(refusal("activations: {dynamic: false, symmetric: true}"), "activations (static).symmetric");
+  expect_has(refusal("activations: {symmetric: false}"), "activations (dynamic).symmetric");
+}
+
+TEST(Recipe, StaticActivationsNeedCalibration) {
+  EXPECT_TRUE(parse("{smooth: false, activations: {dynamic: false}}")->needs_calibration());
+  EXPECT_TRUE(parse("{smooth: false, layers: {'.*o_proj': {activations: static}}}")->needs_calibration());
+  EXPECT_FALSE(parse("{smooth: false, layers: {'.*o_proj': {scheme: float, activations: static}}}")
+                   ->needs_calibration());
+}
+
+TEST(Recipe, AFixedStrengthIsOneNumber) {
+  const auto recipe = parse("smooth: {rule: fixed}");
+  ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+  EXPECT_EQ(recipe->strengths, (std::vector<double>{0.5}));
+  EXPECT_EQ(parse("smooth: {rule: fixed, strengths: [0.8]}")->strengths, (std::vector<double>{0.8}));
+  EXPECT_EQ(parse("smooth: {rule: search, strengths: [0.8]}")->rule, SmoothRule::kSearch);
+  expect_has(refusal("smooth: {rule: fixed, strengths: [0.5, 0.8]}"), "one strength");
+  expect_has(refusal("smooth: {rule: fixed, strengths: search}"), "one strength");
+  expect_has(refusal("smooth: {rule: fxied}"), "did you mean 'fixed'?");
+}
+
+TEST(Recipe, RulesHaveActivationsAndStrengths) {
+  const auto recipe = parse(R"(
+smooth: {rule: fixed}
+activations: {dynamic: false}
+layers:
+  'a': {smooth: false}
+  'b': {activations: dynamic, strength: 0.7}
+)");
+  ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+  EXPECT_EQ(recipe->layers[0].policy.activations, Activations::kStatic);  // the recipe's
+  EXPECT_EQ(recipe->layers[1].policy.activations, Activations::kDynamic);
+  EXPECT_EQ(recipe->layers[1].policy.strength, 0.7);
+  EXPECT_EQ(parse_recipe(recipe->to_json(), "again")->to_json(), recipe->to_json());
+  expect_has(refusal("layers: {x: {activations: statik}}"), "did you mean 'static'?");
+  expect_has(refusal("layers: {x: {strength: 0.7}}"), "smooth.rule: fixed");
+  expect_has(refusal("{smooth: {rule: fixed}, layers: {x: {strength: 7}}}"), "from 0 to 1");
+}
+
+TEST(Recipe, TextIsJsonOrYaml) {
+  for (const char* text : {R"({"smooth": false, "layers": {"model\\.layers": "w8a8"}})", "smooth: false",
+                           "{smooth: false, layers: {'x': float}}"}) {
+    const auto recipe = parse_recipe_text(text);
+    ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+    EXPECT_EQ(recipe->name, "recipe_text");
+    EXPECT_FALSE(recipe->smooths(SmoothGroup::kVO));
+  }
+  EXPECT_EQ(parse_recipe_text(R"({"name": "é"})")->name, "é");
+  expect_has(parse_recipe_text("smoth: false").status().message(), "recipe_text");
+  expect_has(parse_recipe_text("{smooth: [").status().message(), "recipe_text");
 }
 
 TEST(Recipe, MisspeltPresetGetsTheNearest) {
@@ -103,8 +183,8 @@ TEST(Recipe, UnknownKeysAreNamedWithTheNearest) {
 TEST(Recipe, ValuesThatCannotBeCarriedOutAreNamed) {
   expect_has(refusal("weights: {bits: 4}"), "weights.bits: found '4'; only 8");
   expect_has(refusal("weights: {strategy: group}"), "weights.strategy");
-  expect_has(refusal("activations: {dynamic: false}"), "activations.dynamic");
-  expect_has(refusal("activations: {strategy: tensor}"), "activations.strategy");
+  expect_has(refusal("activations: {strategy: channel}"), "activations (dynamic).strategy");
+  expect_has(refusal("activations: {bits: 4}"), "activations.bits");
   EXPECT_EQ(parse("weights: {bits: 4}").status().code(), StatusCode::kUnsupported);
 }
 

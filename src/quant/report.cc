@@ -30,22 +30,27 @@ Json block_json(const BlockError& plain, const BlockError& chosen) {
                     {"relative", chosen.relative()}};
 }
 
-Json group_json(const GroupChoice& choice) {
+Json group_json(const GroupChoice& choice, SmoothRule rule) {
   if (choice.rule == FoldRule::kNone) return JsonObject{{"strength", nullptr}, {"smoothed", false}};
-  return JsonObject{{"strength", choice.strength ? Json(*choice.strength) : Json()},
-                    {"smoothed", choice.strength.has_value()},
-                    {"powers_of_two", choice.rule == FoldRule::kPowersOfTwo},
-                    {"mse_none", choice.held_out_none.error},
-                    {"mse_best", choice.held_out_best.error}};
+  Json tree = JsonObject{{"strength", choice.strength ? Json(*choice.strength) : Json()},
+                         {"smoothed", choice.strength.has_value()},
+                         {"powers_of_two", choice.rule == FoldRule::kPowersOfTwo}};
+  if (rule == SmoothRule::kSearch) {
+    tree.set("mse_none", choice.held_out_none.error);
+    tree.set("mse_best", choice.held_out_best.error);
+  }
+  return tree;
 }
 
-Json layer_json(const model::ModelConfig& config, int64_t layer, const LayerRecord& record, bool calibrated) {
+Json layer_json(const model::ModelConfig& config, int64_t layer, const LayerRecord& record, SmoothRule rule,
+                bool calibrated) {
   Json tree;
   tree.set("layer", layer);
   if (calibrated) {
     Json groups, blocks;
     for (const SmoothGroup group : kSmoothGroups) {
-      groups.set(smooth_group_name(group), group_json(record.choice.groups[static_cast<size_t>(group)]));
+      groups.set(smooth_group_name(group),
+                 group_json(record.choice.groups[static_cast<size_t>(group)], rule));
     }
     for (const Block block : kBlocks) {
       const auto index = static_cast<size_t>(block);
@@ -59,7 +64,14 @@ Json layer_json(const model::ModelConfig& config, int64_t layer, const LayerReco
   for (size_t slot = 0; slot < record.policy.size(); ++slot) {
     const bool is_float = record.policy[slot].scheme == Scheme::kFloat;
     Json linear = JsonObject{{"scheme", is_float ? "float" : "w8a8"}};
-    if (!is_float) linear.set("weight_sqnr_db", record.rounding[slot].sqnr_db());
+    if (!is_float) {
+      linear.set("weight_sqnr_db", record.rounding[slot].sqnr_db());
+      linear.set("activations", activations_name(record.policy[slot].activations));
+    }
+    if (const auto& input = record.input[slot]) {
+      linear.set("input_scale", static_cast<double>(input->scale[0]));
+      linear.set("input_zero_point", input->zero_point);
+    }
     linears.set(config.arch->linear[slot], std::move(linear));
   }
   tree.set("linears", std::move(linears));
@@ -105,14 +117,17 @@ Json make_report(const Job& job, const Preflight& flight, const RunRecord& run) 
                                 {"fingerprint", hex(flight.source.fingerprint())},
                                 {"n_bytes", flight.source_bytes}});
   tree.set("target",
-           JsonObject{{"n_bytes", flight.plan.n_bytes}, {"n_int8_linears", flight.policy.n_quantized}});
+           JsonObject{{"layout", job.layout == Layout::kGoldenStick ? "golden-stick" : "compressed-tensors"},
+                      {"n_bytes", flight.plan.n_bytes},
+                      {"n_int8_linears", flight.policy.n_quantized},
+                      {"n_static_inputs", flight.policy.n_static}});
   tree.set("recipe", job.recipe.to_json());
   tree.set("calibration", calibration_json(job, flight, run));
   tree.set("warnings", JsonArray(flight.warnings.begin(), flight.warnings.end()));
   JsonArray layers;
   for (size_t layer = 0; layer < run.layers.size(); ++layer) {
-    layers.push_back(
-        layer_json(flight.config, static_cast<int64_t>(layer), run.layers[layer], !flight.samples.empty()));
+    layers.push_back(layer_json(flight.config, static_cast<int64_t>(layer), run.layers[layer],
+                                job.recipe.rule, !flight.samples.empty()));
   }
   tree.set("layers", std::move(layers));
   JsonArray passes;

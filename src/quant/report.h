@@ -2,6 +2,7 @@
 // quant_report.json: what was done to each layer and what it cost, for programs and for whoever asks later.
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct LayerRecord {
   LayerPolicy policy;
   LayerChoice choice;
   std::array<RoundingError, model::kNLinearSlots> rounding;  // of the int8 linears
+  std::array<std::optional<model::StaticInput>, model::kNLinearSlots> input;
 };
 
 struct RunRecord {

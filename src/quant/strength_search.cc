@@ -56,6 +56,7 @@ class BlockSearch {
     LayerStrengths strengths;
     OCTAVO_ASSIGN_OR_RETURN(BlockError held_out, judge(strengths, statistics_.held_out));
     choice.held_out_plain[static_cast<size_t>(block_)] = held_out;
+    if (recipe_.rule == SmoothRule::kFixed) return take_fixed(choice);
     std::optional<BlockError> fit;  // of `strengths`, once a group needs it
     for (const SmoothGroup group : kSmoothGroups) {
       if (block_of(group) != block_) continue;
@@ -83,6 +84,21 @@ class BlockSearch {
   }
 
  private:
+  // What a recipe has fixed is not chosen, but is measured all the same.
+  Status take_fixed(LayerChoice& choice) {
+    LayerStrengths strengths;
+    for (const SmoothGroup group : kSmoothGroups) {
+      if (block_of(group) != block_) continue;
+      const auto index = static_cast<size_t>(group);
+      choice.groups[index].rule = fold_rule(recipe_, source_, group);
+      if (choice.groups[index].rule == FoldRule::kNone) continue;
+      choice.groups[index].strength = strengths[index] = fixed_strength(recipe_, source_, group);
+    }
+    OCTAVO_ASSIGN_OR_RETURN(choice.held_out_chosen[static_cast<size_t>(block_)],
+                            judge(strengths, statistics_.held_out));
+    return {};
+  }
+
   struct Tried {
     double strength = 0;
     BlockError error;

@@ -1,6 +1,7 @@
 #pragma once
 // Which smoothing strengths a layer gets: each candidate is quantized for real, run on the int8 path, and
-// judged by its block's output; the winner must also beat "none" on samples that the search did not see.
+// judged by its block's output; the winner must also beat "none" on samples that the search did not see. A
+// recipe may fix the strength instead.
 #include <array>
 #include <functional>
 #include <optional>
@@ -27,8 +28,9 @@ BlockError block_error(const model::ModelConfig& config, model::LayerWeights wei
 struct GroupChoice {
   FoldRule rule = FoldRule::kNone;
   std::optional<double> strength;  // nothing: not smoothed
-  BlockError held_out_none;        // of the block without this group's smoothing, given the earlier choices
-  BlockError held_out_best;        // of the best candidate; as "none" when no candidate was better in the fit
+  // Of a search:
+  BlockError held_out_none;  // of the block without this group's smoothing, given the earlier choices
+  BlockError held_out_best;  // of the best candidate; as "none" when no candidate was better in the fit
 };
 
 struct LayerChoice {

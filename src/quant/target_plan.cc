@@ -1,10 +1,10 @@
-// Every tensor of the source has its place in the target; weights that become int8 bring their scales, in the
-// type of the weights they come from. Called by preflight.cc; write.cc follows it.
+// Every tensor of the source has its place in the target; weights that become int8 bring their scales. Called
+// by preflight.cc; write.cc follows it.
 #include "quant/target_plan.h"
 
 #include <charconv>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 
@@ -26,17 +26,19 @@ std::optional<size_t> layer_of(std::string_view name, std::string_view layers) {
   return layer;
 }
 
-std::set<std::string> quantized_weights(const model::ModelConfig& config, const ModelPolicy& policy) {
-  std::set<std::string> names;
+// The int8 linears, by the names of their weights.
+std::map<std::string, LinearPolicy> quantized_weights(const model::ModelConfig& config,
+                                                      const ModelPolicy& policy) {
+  std::map<std::string, LinearPolicy> found;
   for (size_t layer = 0; layer < policy.layers.size(); ++layer) {
     for (size_t slot = 0; slot < policy.layers[layer].size(); ++slot) {
       if (policy.layers[layer][slot].scheme == Scheme::kFloat) continue;
-      names.insert(model::linear_name(*config.arch, static_cast<int64_t>(layer),
-                                      static_cast<model::LinearSlot>(slot)) +
-                   ".weight");
+      const std::string module =
+          model::linear_name(*config.arch, static_cast<int64_t>(layer), static_cast<model::LinearSlot>(slot));
+      found[module + ".weight"] = policy.layers[layer][slot];
     }
   }
-  return names;
+  return found;
 }
 
 uint64_t bytes_of(const TensorSpec& spec) {
@@ -54,8 +56,8 @@ std::vector<TensorSpec> TargetPlan::in_order() const {
 }
 
 TargetPlan plan_target(const format::Checkpoint& source, const model::ModelConfig& config,
-                       const ModelPolicy& policy) {
-  const std::set<std::string> quantized = quantized_weights(config, policy);
+                       const ModelPolicy& policy, Layout layout) {
+  const std::map<std::string, LinearPolicy> quantized = quantized_weights(config, policy);
   const std::string lm_head = std::string(config.arch->lm_head) + ".weight";
   const bool has_embedding = source.find(std::string(config.arch->embedding) + ".weight") != nullptr;
   TargetPlan plan;
@@ -64,12 +66,13 @@ TargetPlan plan_target(const format::Checkpoint& source, const model::ModelConfi
     if (config.tied_embeddings && has_embedding && info->name == lm_head) continue;
     const std::optional<size_t> layer = layer_of(info->name, config.arch->layers);
     std::vector<TensorSpec>& to = layer && *layer < plan.layers.size() ? plan.layers[*layer] : plan.outer;
-    if (!quantized.contains(info->name)) {
+    const auto int8 = quantized.find(info->name);
+    if (int8 == quantized.end()) {
       to.push_back({info->name, info->dtype, info->shape});
       continue;
     }
-    to.push_back({info->name, tensor::DType::kI8, info->shape});
-    to.push_back({info->name + "_scale", info->dtype, {info->shape[0], 1}});
+    const std::vector<TensorSpec> specs = stored_linear_specs(layout, *info, int8->second);
+    to.insert(to.end(), specs.begin(), specs.end());
   }
   for (const TensorSpec& spec : plan.in_order()) plan.n_bytes += bytes_of(spec);
   return plan;

@@ -1,6 +1,6 @@
 #pragma once
 // The tensors of the quantized checkpoint, from headers alone: names, types, shapes and their order on disk.
-// The names are the source's; `M.weight` of an int8 linear is followed by `M.weight_scale` [n, 1].
+// The names are the source's; `M.weight` of an int8 linear is followed by its scales (stored_linear.h).
 #include <cstdint>
 #include <vector>
 
@@ -10,6 +10,7 @@
 #include "format/safetensors_writer.h"
 #include "model/config.h"
 #include "quant/policy.h"
+#include "quant/stored_linear.h"
 
 namespace octavo::quant {
 
@@ -23,6 +24,6 @@ struct TargetPlan {
 
 // The checkpoint has passed model::check_tensors. A tied lm_head stored beside its embedding is left out.
 TargetPlan plan_target(const format::Checkpoint& source, const model::ModelConfig& config,
-                       const ModelPolicy& policy);
+                       const ModelPolicy& policy, Layout layout);
 
 }  // namespace octavo::quant

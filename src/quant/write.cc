@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "base/text_format.h"
+#include "format/quant_manifest/golden_stick_write.h"
 #include "model/arch/arch_spec.h"
 
 namespace octavo::quant {
@@ -110,7 +112,7 @@ bool is_carried(std::string_view name) {
 
 Result<std::vector<ComputedTensor>> computed_tensors(const format::Checkpoint& checkpoint,
                                                      const LayerSource& source, const LayerFolds& folds,
-                                                     std::array<BlockCandidate, 2> blocks) {
+                                                     std::array<BlockCandidate, 2> blocks, Layout layout) {
   const model::ArchSpec& arch = *source.config->arch;
   std::vector<ComputedTensor> tensors;
   for (size_t block = 0; block < blocks.size(); ++block) {
@@ -118,15 +120,15 @@ Result<std::vector<ComputedTensor>> computed_tensors(const format::Checkpoint& c
       model::LinearWeight& weight = blocks[block].weights[slot];
       const std::string module = model::linear_name(arch, source.layer, slot);
       const tensor::DType storage = source.storage[static_cast<size_t>(slot)];
-      if (weight.dtype == tensor::DType::kI8) {
-        tensors.push_back({module + ".weight", std::move(weight.data)});
-        tensors.push_back(store(module + ".weight_scale", weight.scale, storage));
-      } else if (folds.changes(slot)) {
-        tensors.push_back({module + ".weight", store_matrix(weight, storage)});
-      }
       if (!weight.bias.empty() && !folds.of(slot).row_divisor.empty()) {
         const tensor::DType dtype = checkpoint.find(module + ".bias")->dtype;
         tensors.push_back(store(module + ".bias", weight.bias, dtype));
+      }
+      if (weight.dtype == tensor::DType::kI8) {
+        auto stored = stored_linear(layout, module, std::move(weight), storage);
+        std::move(stored.begin(), stored.end(), std::back_inserter(tensors));
+      } else if (folds.changes(slot)) {
+        tensors.push_back({module + ".weight", store_matrix(weight, storage)});
       }
     }
   }
@@ -143,9 +145,11 @@ Result<std::vector<ComputedTensor>> computed_tensors(const format::Checkpoint& c
 }
 
 Result<TargetWriter> TargetWriter::create(const std::string& folder, const TargetPlan& plan,
-                                          uint64_t max_shard_bytes) {
+                                          uint64_t max_shard_bytes, Layout layout) {
+  const format::ShardNames names =
+      layout == Layout::kGoldenStick ? format::kGoldenStickShards : format::ShardNames{};
   OCTAVO_ASSIGN_OR_RETURN(auto writer,
-                          format::ShardedWriter::create(folder, plan.in_order(), max_shard_bytes));
+                          format::ShardedWriter::create(folder, plan.in_order(), max_shard_bytes, names));
   return TargetWriter(std::move(writer));
 }
 

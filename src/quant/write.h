@@ -12,26 +12,22 @@
 #include "format/checkpoint.h"
 #include "format/safetensors_writer.h"
 #include "quant/layer_candidate.h"
+#include "quant/stored_linear.h"
 #include "quant/target_plan.h"
 #include "tensor/buffer.h"
 
 namespace octavo::quant {
 
-// A tensor whose bytes differ from the source's.
-struct ComputedTensor {
-  std::string name;
-  tensor::Buffer bytes;
-};
 // What a layer's folds and rounding made, as the file stores it: codes, scales, norms, folded weights and
 // biases. Takes the candidates' codes. Errors: a bias that its type cannot hold.
 Result<std::vector<ComputedTensor>> computed_tensors(const format::Checkpoint& checkpoint,
                                                      const LayerSource& source, const LayerFolds& folds,
-                                                     std::array<BlockCandidate, 2> blocks);
+                                                     std::array<BlockCandidate, 2> blocks, Layout layout);
 
 class TargetWriter {
  public:
   static Result<TargetWriter> create(const std::string& folder, const TargetPlan& plan,
-                                     uint64_t max_shard_bytes);
+                                     uint64_t max_shard_bytes, Layout layout);
 
   // Writes `tensors` of the plan, each from `computed` or, where that has none, byte for byte from the
   // source. Errors: a copied float that is not finite, naming tensor and file.

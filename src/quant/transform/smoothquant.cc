@@ -58,6 +58,21 @@ std::vector<float> smoothing_factors(std::span<const float> x_absmax, std::span<
   return factors;
 }
 
+std::vector<float> equation_4_factors(std::span<const float> x_absmax, std::span<const float> w_absmax,
+                                      double strength, bool power_of_two) {
+  OCTAVO_CHECK(x_absmax.size() == w_absmax.size());
+  constexpr double kSmallest = 1e-5;  // the paper's code and Golden Stick's
+  std::vector<float> factors(x_absmax.size(), 1.0F);
+  for (size_t j = 0; j < factors.size(); ++j) {
+    if (x_absmax[j] == 0 || w_absmax[j] == 0) continue;
+    const double s =
+        std::max(std::pow(x_absmax[j], strength) / std::pow(w_absmax[j], 1 - strength), kSmallest);
+    const float factor = power_of_two ? nearest_power_of_two(s) : static_cast<float>(s);
+    if (std::isfinite(factor)) factors[j] = factor;
+  }
+  return factors;
+}
+
 NormFold fold_into_norm(std::span<const float> norm, std::span<const float> factors, DType storage) {
   OCTAVO_CHECK(norm.size() == factors.size());
   NormFold fold{.norm = {norm.begin(), norm.end()}, .column_factor = std::vector<float>(norm.size(), 1.0F)};

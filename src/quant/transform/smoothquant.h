@@ -16,6 +16,10 @@ namespace octavo::quant {
 std::vector<float> smoothing_factors(std::span<const float> x_absmax, std::span<const float> w_absmax,
                                      double strength, bool power_of_two);
 
+// Equation 4 as it stands: s[k] = x^a / w^(1-a), at least 1e-5, and 1 where either is zero.
+std::vector<float> equation_4_factors(std::span<const float> x_absmax, std::span<const float> w_absmax,
+                                      double strength, bool power_of_two);
+
 // What a smoothed norm becomes.
 struct NormFold {
   std::vector<float> norm;           // [k] w / s, rounded to the type in which the file stores the norm

@@ -24,6 +24,31 @@ TEST(SmoothingFactors, LoudChannelsFollowTheFormulaAndQuietOnesStay) {
   }
 }
 
+TEST(Equation4Factors, AreTheFormulaForEveryChannel) {
+  const Floats x = {64.0F, 1.0F, 0.5F, 1e-9F}, w = {0.25F, 0.5F, 2.0F, 0.125F};
+  for (const double a : {0.0, 0.3, 0.5, 1.0}) {
+    const Floats s = equation_4_factors(x, w, a, false);
+    for (size_t j = 0; j < x.size(); ++j) {
+      const double formula = std::pow(x[j], a) / std::pow(w[j], 1 - a);
+      EXPECT_FLOAT_EQ(s[j], static_cast<float>(std::max(formula, 1e-5))) << a << " " << j;
+    }
+  }
+  EXPECT_EQ(equation_4_factors(x, w, 0.5, false)[0], 16.0F);
+  EXPECT_EQ(equation_4_factors(x, w, 1, false)[3], 1e-5F);
+  EXPECT_EQ(equation_4_factors(Floats{3.0F}, Floats{1.0F}, 1, true)[0], 4.0F);
+}
+
+TEST(Equation4Factors, DeadChannelsKeepOneAndExtremesStayNormal) {
+  EXPECT_EQ(equation_4_factors(Floats{0, 4}, Floats{4, 0}, 0.5, false), (Floats{1, 1}));
+  const float tiny = std::numeric_limits<float>::min(), huge = std::numeric_limits<float>::max();
+  for (const bool power_of_two : {false, true}) {
+    for (const float s : equation_4_factors(Floats{tiny, huge, 1e-45F, huge},
+                                            Floats{huge, tiny, huge, 1e-45F}, 0.5, power_of_two)) {
+      EXPECT_TRUE(std::isnormal(s) && s > 0) << s;
+    }
+  }
+}
+
 TEST(SmoothingFactors, DeadChannelsKeepOne) {
   const Floats s = smoothing_factors(Floats{0.0F, 4000.0F, 1.0F, 1.0F, 400.0F},
                                      Floats{1e-9F, 0.0F, 1.0F, 1.0F, 1.0F}, 0.5, false);
