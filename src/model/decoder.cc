@@ -1,7 +1,7 @@
 // The forward pass, one for all decoder models: a layer's two blocks, and the model around the layers. Each
 // block normalizes its input once per form that its linears read (f32, bf16, or int8 codes with a scale per
-// row). Called by engine/ (through Model) and by quant/ (single layers). Llama's layer: arXiv 2307.09288,
-// section 2.
+// row or the static ones of calibration). Called by engine/ (through Model) and by quant/ (single layers).
+// Llama's layer: arXiv 2307.09288, section 2.
 #include "model/decoder.h"
 
 #include <algorithm>
@@ -23,31 +23,46 @@ namespace {
 
 using kernels::RowForm;
 
-// Rows that several linears read: `produce(RowOut)` makes a form when it is first asked for, once.
+// Rows that several linears read: `produce(RowOut)` makes a form when it is first asked for, once; int8 codes
+// again where the next linear wants others.
 template <class Produce>
 class SharedRows {
  public:
   SharedRows(Workspace& workspace, int64_t m, int64_t k, Produce produce)
       : workspace_(workspace), m_(m), k_(k), produce_(std::move(produce)) {}
 
-  const Rows& in(RowForm form) {
-    Rows& rows = made_[static_cast<size_t>(form)];
-    if (rows.data == nullptr) {
-      const kernels::RowOut out = workspace_.rows(form, k_);
-      produce_(out);
-      rows = {form, out.data, out.scale, m_, k_};
-    }
-    return rows;
-  }
+  // As `linear` reads them, until the next call; `linear` outlives the rows.
+  const Rows& for_linear(const Linear& linear) { return in(linear.input_form(), linear.static_input()); }
+
   void show(Tap* tap, int64_t layer, TapSite site) {
-    if (tap != nullptr) tap->on_rows(layer, site, static_cast<const float*>(in(RowForm::kF32).data), m_, k_);
+    if (tap == nullptr) return;
+    tap->on_rows(layer, site, static_cast<const float*>(in(RowForm::kF32, nullptr).data), m_, k_);
   }
 
  private:
+  const Rows& in(RowForm form, const StaticInput* input) {
+    Rows& rows = made_[static_cast<size_t>(form)];
+    if (rows.data != nullptr && (form != RowForm::kS8 || are_equal(input, coded_for_))) return rows;
+    kernels::RowOut out = workspace_.rows(form, k_);
+    kernels::StaticCodes codes;
+    if (input != nullptr) {
+      codes = static_codes(*input);
+      out.static_codes = &codes;
+    }
+    produce_(out);
+    if (form == RowForm::kS8) coded_for_ = input;
+    rows = {form, out.data, out.scale, m_, k_};
+    return rows;
+  }
+  static bool are_equal(const StaticInput* a, const StaticInput* b) {
+    return a == b || (a != nullptr && b != nullptr && *a == *b);
+  }
+
   Workspace& workspace_;
   int64_t m_, k_;
   Produce produce_;
   std::array<Rows, 3> made_;
+  const StaticInput* coded_for_ = nullptr;  // what the int8 codes are, once made
 };
 
 int64_t count_rows(std::span<const BatchSequence> batch) {
@@ -108,9 +123,9 @@ void DecoderLayer::attend(Workspace& workspace, const float* h, std::span<const 
     kernels::rms_norm(pool, rows, h, c.d_model, input_norm_.data(), c.rms_norm_eps, m, c.d_model, out);
   });
   x.show(tap, layer, TapSite::kAttentionInput);
-  q_.forward(pool, x.in(q_.input_form()), q, c.q_width());
-  k_.forward(pool, x.in(k_.input_form()), k, c.kv_width());
-  v_.forward(pool, x.in(v_.input_form()), v, c.kv_width());
+  q_.forward(pool, x.for_linear(q_), q, c.q_width());
+  k_.forward(pool, x.for_linear(k_), k, c.kv_width());
+  v_.forward(pool, x.for_linear(v_), v, c.kv_width());
 
   if (!q_norm_.empty()) {
     const auto normalize = [&](float* heads, const std::vector<float>& weight, int64_t n_heads) {
@@ -134,7 +149,7 @@ void DecoderLayer::attend(Workspace& workspace, const float* h, std::span<const 
     kernels::convert_rows(pool, rows, attended, c.q_width(), m, c.q_width(), out);
   });
   a.show(tap, layer, TapSite::kOutputInput);
-  o_.forward(pool, a.in(o_.input_form()), y, c.d_model, accumulate);
+  o_.forward(pool, a.for_linear(o_), y, c.d_model, accumulate);
 }
 
 void DecoderLayer::feed_forward(Workspace& workspace, const float* h, int64_t m, int64_t layer, float* y,
@@ -152,13 +167,13 @@ void DecoderLayer::feed_forward(Workspace& workspace, const float* h, int64_t m,
                       out);
   });
   x.show(tap, layer, TapSite::kMlpInput);
-  gate_.forward(pool, x.in(gate_.input_form()), gate, c.d_ff);
-  up_.forward(pool, x.in(up_.input_form()), up, c.d_ff);
+  gate_.forward(pool, x.for_linear(gate_), gate, c.d_ff);
+  up_.forward(pool, x.for_linear(up_), up, c.d_ff);
 
   SharedRows a(workspace, m, c.d_ff,
                [&](kernels::RowOut out) { kernels::silu_mul(pool, rows, gate, up, c.d_ff, m, c.d_ff, out); });
   a.show(tap, layer, TapSite::kDownInput);
-  down_.forward(pool, a.in(down_.input_form()), y, c.d_model, accumulate);
+  down_.forward(pool, a.for_linear(down_), y, c.d_model, accumulate);
 }
 
 struct Model::State {
@@ -316,7 +331,6 @@ void Model::logits(std::span<const int64_t> rows, float* logits) {
   State& s = *state_;
   const int64_t d_model = s.config.d_model;
   const kernels::ElementwiseKernels& elementwise = kernels::select_elementwise(s.isa);
-  const RowForm form = s.lm_head.input_form();
   OCTAVO_CHECK(rows.empty() || s.n_rows > 0);
   // The workspace has room for n_rows at a time; rows may repeat.
   for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(s.n_rows)) {
@@ -328,10 +342,11 @@ void Model::logits(std::span<const int64_t> rows, float* logits) {
       OCTAVO_CHECK(row >= 0 && row < s.n_rows);
       std::copy_n(s.workspace.hidden_.as<float>() + row * d_model, d_model, gathered + i * d_model);
     }
-    const kernels::RowOut normed = s.workspace.rows(form, d_model);
-    kernels::rms_norm(s.pool, elementwise, gathered, d_model, s.final_norm.data(), s.config.rms_norm_eps, m,
-                      d_model, normed);
-    s.lm_head.forward(s.pool, {form, normed.data, normed.scale, m, d_model},
+    SharedRows normed(s.workspace, m, d_model, [&](kernels::RowOut out) {
+      kernels::rms_norm(s.pool, elementwise, gathered, d_model, s.final_norm.data(), s.config.rms_norm_eps, m,
+                        d_model, out);
+    });
+    s.lm_head.forward(s.pool, normed.for_linear(s.lm_head),
                       logits + static_cast<int64_t>(begin) * s.config.n_vocab, s.config.n_vocab);
   }
 }

@@ -2,6 +2,8 @@
 // model/decoder.cc for every projection and for lm_head.
 #include "model/linear.h"
 
+#include <utility>
+
 #include "base/check.h"
 
 namespace octavo::model {
@@ -13,8 +15,12 @@ Linear::Linear(LinearWeight weight, kernels::Isa isa) {
   if (weight.n == 0) return;  // a layer of which only the other block runs
   if (weight.dtype == tensor::DType::kI8) {
     OCTAVO_CHECK(weight.scale.size() == static_cast<size_t>(weight.n));
-    packed_ = kernels::pack_gemm_s8(kernels::select_gemm_s8(isa), weight.data.as<int8_t>(), weight.scale,
-                                    weight.bias, weight.n, weight.k);
+    static_input_ = std::move(weight.input);
+    OCTAVO_CHECK(!static_input_ || static_input_->scale.size() == 1 ||
+                 static_input_->scale.size() == static_cast<size_t>(weight.k));
+    packed_ =
+        kernels::pack_gemm_s8(kernels::select_gemm_s8(isa), weight.data.as<int8_t>(), weight.scale,
+                              weight.bias, weight.n, weight.k, static_input_ ? static_input_->zero_point : 0);
   } else {
     packed_ = kernels::pack_gemm_f(kernels::select_gemm_f(isa, weight.dtype), weight.data.data(), weight.bias,
                                    weight.n, weight.k);
@@ -41,7 +47,8 @@ kernels::RowForm Linear::input_form() const {
 
 uint64_t Linear::packed_bytes() const {
   if (const auto* w = std::get_if<GemmS8Weights>(&packed_)) {
-    return w->packed.size_bytes() + sizeof(float) * (w->scale.size() + w->bias.size());
+    const size_t n_input_scales = static_input_ ? static_input_->scale.size() : 0;
+    return w->packed.size_bytes() + sizeof(float) * (w->scale.size() + w->bias.size() + n_input_scales);
   }
   if (const auto* w = std::get_if<GemmFWeights>(&packed_)) {
     return w->packed.size_bytes() + sizeof(float) * w->bias.size();
@@ -67,6 +74,10 @@ void Linear::forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_
   } else {
     kernels::gemm_f(pool, x.data, std::get<GemmFWeights>(packed_), y, x.m, y_stride, accumulate);
   }
+}
+
+kernels::StaticCodes static_codes(const StaticInput& input) {
+  return {input.scale.data(), input.scale.size() > 1, input.zero_point, input.product_scale};
 }
 
 }  // namespace octavo::model

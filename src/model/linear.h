@@ -2,6 +2,7 @@
 // One linear layer behind one call, f32, bf16 or int8 weights: the only caller of gemm_s8 and gemm_f outside
 // tests.
 #include <cstdint>
+#include <optional>
 #include <variant>
 
 #include "base/threads.h"
@@ -29,18 +30,25 @@ class Linear {
   int64_t n() const;
   int64_t k() const;
   kernels::RowForm input_form() const;  // kF32, kBF16 or kS8
+  // How kS8 codes are to be made; null: with a scale per row. Two linears of equal ones read the same rows.
+  const StaticInput* static_input() const { return static_input_ ? &*static_input_ : nullptr; }
   uint64_t packed_bytes() const;
   const char* kernel_name() const;
 
   // Row `row` of w as floats, to[k]: how a tied embedding is looked up in its one, packed copy. Not for int8.
   void weight_row(int64_t row, float* to) const;
 
-  // y[m,n] (row stride y_stride) = x w^T + bias, or += when accumulating. x.form must be input_form().
+  // y[m,n] (row stride y_stride) = x w^T + bias, or += when accumulating. x.form must be input_form(), its
+  // codes those of static_input().
   void forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_stride,
                bool accumulate = false) const;
 
  private:
   std::variant<std::monostate, kernels::GemmFWeights, kernels::GemmS8Weights> packed_;
+  std::optional<StaticInput> static_input_;
 };
+
+// What kernels read of it; `input` outlives it.
+kernels::StaticCodes static_codes(const StaticInput& input);
 
 }  // namespace octavo::model

@@ -31,11 +31,13 @@ void for_each_row(base::ThreadPool& pool, int64_t m, int64_t k, const Row& row) 
   });
 }
 
-void* row_data(const RowOut& out, int64_t i, int64_t k) {
+// Row i of k values.
+RowOut row_of(RowOut out, int64_t i, int64_t k) {
   const int64_t value_bytes = out.form == RowForm::kF32 ? 4 : out.form == RowForm::kBF16 ? 2 : 1;
-  return static_cast<char*>(out.data) + i * k * value_bytes;
+  out.data = static_cast<char*>(out.data) + i * k * value_bytes;
+  if (out.form == RowForm::kS8) out.scale += i;
+  return out;
 }
-float* row_scale(const RowOut& out, int64_t i) { return out.form == RowForm::kS8 ? out.scale + i : nullptr; }
 
 }  // namespace
 
@@ -50,23 +52,20 @@ const ElementwiseKernels& select_elementwise(Isa isa) {
 
 void rms_norm(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, int64_t x_stride,
               const float* weight, float eps, int64_t m, int64_t k, RowOut out) {
-  for_each_row(pool, m, k, [&](int64_t i) {
-    kernels.rms_norm(x + i * x_stride, weight, eps, k, out.form, row_data(out, i, k), row_scale(out, i));
-  });
+  for_each_row(pool, m, k,
+               [&](int64_t i) { kernels.rms_norm(x + i * x_stride, weight, eps, k, row_of(out, i, k)); });
 }
 
 void silu_mul(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* gate, const float* up,
               int64_t stride, int64_t m, int64_t k, RowOut out) {
   for_each_row(pool, m, k, [&](int64_t i) {
-    kernels.silu_mul(gate + i * stride, up + i * stride, k, out.form, row_data(out, i, k), row_scale(out, i));
+    kernels.silu_mul(gate + i * stride, up + i * stride, k, row_of(out, i, k));
   });
 }
 
 void convert_rows(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, int64_t x_stride,
                   int64_t m, int64_t k, RowOut out) {
-  for_each_row(pool, m, k, [&](int64_t i) {
-    kernels.convert(x + i * x_stride, k, out.form, row_data(out, i, k), row_scale(out, i));
-  });
+  for_each_row(pool, m, k, [&](int64_t i) { kernels.convert(x + i * x_stride, k, row_of(out, i, k)); });
 }
 
 void rope(base::ThreadPool& pool, const ElementwiseKernels& kernels, float* x, int64_t x_stride, int64_t m,

@@ -13,14 +13,24 @@ namespace octavo::kernels {
 
 enum class RowForm { kF32, kBF16, kS8 };  // what a product reads
 
+// int8 codes whose scale and zero point calibration has fixed:
+//   code = clamp(round_half_even(x[k] / divisor[k]) + zero_point, -128, 127)
+struct StaticCodes {
+  const float* divisor = nullptr;  // [k], or [1] where not per_column; positive, normal
+  bool per_column = false;
+  int32_t zero_point = 0;   // [-128, 127]
+  float product_scale = 1;  // what each row's `scale` becomes
+};
+
 // Rows as a product reads them. codes: int8 = round_half_even(x / scale), scale = absmax / 127 (1 where
-// absmax < 2^-119, a row of zeros in effect: that quotient would be denormal), one per row; the division is a
-// true fp32 division. A row with a non-finite value gets scale NaN and zero codes, so that NaN reaches the
-// output instead of vanishing.
+// absmax < 2^-119, a row of zeros in effect: that quotient would be denormal), one per row; or as
+// `static_codes` says. All divisions are true fp32 divisions. A row with a non-finite value gets scale NaN
+// and zero codes, so that NaN reaches the output instead of vanishing.
 struct RowOut {
   RowForm form = RowForm::kF32;
-  void* data = nullptr;    // [m,k] float, bf16 bits or int8
-  float* scale = nullptr;  // [m], kS8 only
+  void* data = nullptr;                       // [m,k] float, bf16 bits or int8
+  float* scale = nullptr;                     // [m], kS8 only
+  const StaticCodes* static_codes = nullptr;  // kS8 only; null: a scale per row
 };
 
 struct ElementwiseKernels;  // the functions below for one ISA

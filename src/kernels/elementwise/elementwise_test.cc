@@ -138,6 +138,74 @@ TEST(Elementwise, EveryIsaWritesTheBitsOfRef) {
   }
 }
 
+// A divisor for each of `k` columns, or for all of them.
+std::vector<float> divisors(int64_t k, bool per_column) {
+  std::vector<float> values = random_values(per_column ? k : 1, 79, 0.05F);
+  for (float& value : values) value = 0.004F + std::abs(value);
+  return values;
+}
+
+TEST(Elementwise, StaticCodesFollowTheFormulaOnEveryIsa) {
+  base::ThreadPool pool(2);
+  for (const Operation& operation : kOperations) {
+    for (const int64_t k : kWidths) {
+      int64_t m = 0;
+      const std::vector<float> x = rows_of_all_kinds(k, &m);
+      Output values(RowForm::kF32, m, k);
+      operation.run(pool, Isa::kRef, x.data(), m, k, values.out);
+      for (const bool per_column : {false, true}) {
+        const std::vector<float> divisor = divisors(k, per_column);
+        for (const int32_t zero_point : {-128, -3, 0, 127}) {
+          const StaticCodes codes = {divisor.data(), per_column, zero_point, 0.25F};
+          for (const Isa isa : cpu_isas()) {
+            Output got(RowForm::kS8, m, k);
+            got.out.static_codes = &codes;
+            operation.run(pool, isa, x.data(), m, k, got.out);
+            got.expect_canaries();
+            for (int64_t i = 0; i < m; ++i) {
+              bool is_finite = true;
+              for (int64_t c = 0; c < k; ++c) is_finite &= std::isfinite(values.value<float>(i * k + c));
+              const float scale = got.scale[static_cast<size_t>(i)];
+              ASSERT_TRUE(is_finite ? scale == 0.25F : std::isnan(scale)) << operation.name << " row " << i;
+              for (int64_t c = 0; c < k; ++c) {
+                const double quotient =  // in fp32; beyond an int's range as well
+                    values.value<float>(i * k + c) / divisor[per_column ? static_cast<size_t>(c) : 0];
+                const double code = std::clamp(std::nearbyint(quotient) + zero_point, -128.0, 127.0);
+                ASSERT_EQ(got.value<int8_t>(i * k + c), is_finite ? static_cast<int>(code) : 0)
+                    << isa_name(isa) << " " << operation.name << " k " << k << " at " << i << "," << c;
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Elementwise, StaticCodesAreRoundedBeforeTheZeroPointIsAdded) {
+  base::ThreadPool pool(1);
+  const float inf = std::numeric_limits<float>::max();
+  const std::vector<float> x = {0.5F, 1.5F, -0.5F, 2.5F, 126.5F, 254.0F, 255.0F, 256.5F, inf, -inf, -2.0F};
+  const std::vector<int8_t> below = {-127, -125, -127, -125, -1, 127, 127, 127, 127, -128, -128};
+  const std::vector<int8_t> above = {1, 3, 1, 3, 127, 127, 127, 127, 127, -128, -1};
+  const float one = 1;
+  for (const Isa isa : cpu_isas()) {
+    std::vector<int8_t> codes(x.size());
+    float scale = 0;
+    StaticCodes fixed = {&one, false, -127, 3.0F};
+    const auto run = [&] {
+      convert_rows(pool, select_elementwise(isa), x.data(), 0, 1, static_cast<int64_t>(x.size()),
+                   {RowForm::kS8, codes.data(), &scale, &fixed});
+    };
+    run();
+    EXPECT_EQ(codes, below) << isa_name(isa);
+    EXPECT_EQ(scale, 3.0F);
+    fixed.zero_point = 1;
+    run();
+    EXPECT_EQ(codes, above) << isa_name(isa);
+  }
+}
+
 TEST(Elementwise, ARowDoesNotDependOnOtherRowsOrThreads) {
   constexpr int64_t kRows = 37, kWidth = 1500;  // several tasks
   const std::vector<float> x = random_values(kRows * kWidth, 5, 3.0F);

@@ -9,11 +9,10 @@ namespace octavo::kernels {
 
 struct ElementwiseKernels {
   Isa isa;
-  // One row of k values; `out` and `scale` are that row's place in a RowOut.
-  void (*rms_norm)(const float* x, const float* weight, float eps, int64_t k, RowForm form, void* out,
-                   float* scale);
-  void (*silu_mul)(const float* gate, const float* up, int64_t k, RowForm form, void* out, float* scale);
-  void (*convert)(const float* x, int64_t k, RowForm form, void* out, float* scale);
+  // One row of k values; `out.data` and `out.scale` are that row's.
+  void (*rms_norm)(const float* x, const float* weight, float eps, int64_t k, const RowOut& out);
+  void (*silu_mul)(const float* gate, const float* up, int64_t k, const RowOut& out);
+  void (*convert)(const float* x, int64_t k, const RowOut& out);
   void (*rope)(float* x, int64_t n_heads, int64_t head_dim, const float* cosine, const float* sine);
   void (*add)(const float* x, float* y, int64_t n);
   void (*exp)(const float* x, float* y, int64_t n);

@@ -28,62 +28,86 @@ struct GatedRow {
   }
 };
 
+// n of `values`, and zeros in the lanes after them.
+inline F32x16 only_first(F32x16 values, int64_t n) {
+  return n >= 16 ? values : select(first_lanes(n), values, broadcast(0.0F));
+}
+
+inline bool is_finite(float absmax) { return absmax <= 0x1.fffffep+127F; }  // and no NaN
+
+inline void write_not_a_number(int64_t k, const RowOut& out) {
+  *out.scale = __builtin_nanf("");
+  std::memset(out.data, 0, static_cast<size_t>(k));
+}
+
 // Two passes that compute the values twice: a row may be longer than any buffer on the stack.
 template <class Row>
-inline void write_s8(const Row& row, int64_t k, int8_t* out, float* scale) {
+inline void write_s8(const Row& row, int64_t k, const RowOut& out) {
+  I32x16 largest = magnitude_bits(broadcast(0.0F));
+  for (int64_t i = 0; i < k; i += 16) {
+    largest = max(largest, magnitude_bits(only_first(row.at(i, k - i), k - i)));
+  }
+  const float absmax = std::bit_cast<float>(max_of_lanes(largest));
+  if (!is_finite(absmax)) return write_not_a_number(k, out);
+  const float scale = absmax < kSmallestAbsmax ? 1.0F : absmax / 127.0F;
+  *out.scale = scale;
+  auto* to = static_cast<int8_t*>(out.data);
+  for (int64_t i = 0; i < k; i += 16) store_s8_first(to + i, row.at(i, k - i) / broadcast(scale), 0, k - i);
+}
+
+// Quotients beyond +-256 are cut before they become integers: their codes are the ends whatever the zero
+// point. NaN becomes the lower bound, for a row that is then overwritten.
+template <class Row>
+inline void write_static_s8(const Row& row, int64_t k, const RowOut& out) {
+  const StaticCodes& codes = *out.static_codes;
+  const F32x16 one_divisor = broadcast(codes.divisor[0]);
+  auto* to = static_cast<int8_t*>(out.data);
   I32x16 largest = magnitude_bits(broadcast(0.0F));
   for (int64_t i = 0; i < k; i += 16) {
     const int64_t n = k - i;
     const F32x16 values = row.at(i, n);
-    largest =
-        max(largest, magnitude_bits(n >= 16 ? values : select(first_lanes(n), values, broadcast(0.0F))));
+    largest = max(largest, magnitude_bits(only_first(values, n)));
+    const F32x16 quotient = values / (codes.per_column ? load_first(codes.divisor + i, n) : one_divisor);
+    const F32x16 cut = min(max(quotient, broadcast(-256.0F)), broadcast(256.0F));
+    store_s8_first(to + i, cut, codes.zero_point, n);
   }
-  const float absmax = std::bit_cast<float>(max_of_lanes(largest));
-  if (!(absmax <= 0x1.fffffep+127F)) {
-    *scale = __builtin_nanf("");
-    std::memset(out, 0, static_cast<size_t>(k));
-    return;
-  }
-  *scale = absmax < kSmallestAbsmax ? 1.0F : absmax / 127.0F;
-  for (int64_t i = 0; i < k; i += 16) store_s8_first(out + i, row.at(i, k - i) / broadcast(*scale), k - i);
+  if (!is_finite(std::bit_cast<float>(max_of_lanes(largest)))) return write_not_a_number(k, out);
+  *out.scale = codes.product_scale;
 }
 
 template <class Row>
-inline void write_row(const Row& row, int64_t k, RowForm form, void* out, float* scale) {
-  switch (form) {
+inline void write_row(const Row& row, int64_t k, const RowOut& out) {
+  switch (out.form) {
     case RowForm::kF32: {
-      auto* to = static_cast<float*>(out);
+      auto* to = static_cast<float*>(out.data);
       for (int64_t i = 0; i < k; i += 16) store_first(to + i, row.at(i, k - i), k - i);
       return;
     }
     case RowForm::kBF16: {
-      auto* to = static_cast<uint16_t*>(out);
+      auto* to = static_cast<uint16_t*>(out.data);
       for (int64_t i = 0; i < k; i += 16) store_bf16_first(to + i, row.at(i, k - i), k - i);
       return;
     }
     case RowForm::kS8:
-      write_s8(row, k, static_cast<int8_t*>(out), scale);
+      return out.static_codes != nullptr ? write_static_s8(row, k, out) : write_s8(row, k, out);
   }
 }
 
-void rms_norm_row(const float* x, const float* weight, float eps, int64_t k, RowForm form, void* out,
-                  float* scale) {
+void rms_norm_row(const float* x, const float* weight, float eps, int64_t k, const RowOut& out) {
   F32x16 squares = broadcast(0.0F);
   for (int64_t i = 0; i < k; i += 16) {
     const F32x16 values = load_first(x + i, k - i);
     squares = fma(values, values, squares);
   }
   const float mean = sum_of_lanes(squares) / static_cast<float>(k);
-  write_row(NormedRow{x, weight, 1.0F / std::sqrt(mean + eps)}, k, form, out, scale);
+  write_row(NormedRow{x, weight, 1.0F / std::sqrt(mean + eps)}, k, out);
 }
 
-void silu_mul_row(const float* gate, const float* up, int64_t k, RowForm form, void* out, float* scale) {
-  write_row(GatedRow{gate, up}, k, form, out, scale);
+void silu_mul_row(const float* gate, const float* up, int64_t k, const RowOut& out) {
+  write_row(GatedRow{gate, up}, k, out);
 }
 
-void convert_row(const float* x, int64_t k, RowForm form, void* out, float* scale) {
-  write_row(PlainRow{x}, k, form, out, scale);
-}
+void convert_row(const float* x, int64_t k, const RowOut& out) { write_row(PlainRow{x}, k, out); }
 
 void rope_row(float* x, int64_t n_heads, int64_t head_dim, const float* cosine, const float* sine) {
   const int64_t half = head_dim / 2;

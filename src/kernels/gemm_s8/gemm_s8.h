@@ -1,9 +1,11 @@
 #pragma once
-// y[i,j] = float(sum_k x[i,k] * w[j,k]) * w_scale[j] * x_scale[i]  (+ bias[j])  (+ y[i,j] when accumulating)
+// y[i,j] = float(sum_k (x[i,k] - z) * w[j,k]) * w_scale[j] * x_scale[i]  (+ bias[j])  (+ y[i,j],
+// accumulating)
 //
-// x: int8 codes in [-127, 127] with one scale per token (row); w: int8 codes with one scale per output
-// channel, in [-127, 127] from a quantizer, and -128 is exact too, because a file may hold it. The sum is
-// exact in int32 (k <= kGemmS8MaxK), so every ISA agrees bit for bit; the epilogue is one fp32 formula,
+// x: int8 codes with one scale per row, and one zero point z for all; w: int8 codes with one scale per output
+// channel. Every code is exact, -128 too: static inputs use it, and a file of weights may hold it. The
+// correction, -z * sum_k w[j,k], is made at packing; it and the sum are exact in int32 (k <= kGemmS8MaxK, or
+// kGemmS8MaxStaticK where z is not 0), so every ISA agrees bit for bit; the epilogue is one fp32 formula,
 // multiplied and added in the order written above, each step rounded. Row i is the same for every m.
 // model/linear.cc is the only caller outside tests and benches.
 #include <cstdint>
@@ -16,9 +18,11 @@
 
 namespace octavo::kernels {
 
-// 2^31 / (127 * 128), rounded down: above it a sum could overflow. Whoever reads a file checks its shapes
-// first.
+// 2^31 / (127 * 128), rounded down: above it a sum could overflow (x in [-127, 127]; -128 up to 131,071).
+// Whoever reads a file checks its shapes first.
 inline constexpr int64_t kGemmS8MaxK = 132'000;
+// 2^31 / (255 * 128), rounded down: |x - z| <= 255. Neither the sum nor the correction alone leaves int32.
+inline constexpr int64_t kGemmS8MaxStaticK = 65'000;
 
 struct GemmS8Kernel;  // one line of kernels.inc: name, ISA, block sizes, pack, run
 
@@ -35,15 +39,15 @@ struct GemmS8Weights {
 const GemmS8Kernel& select_gemm_s8(Isa isa);
 const char* gemm_s8_kernel_name(const GemmS8Kernel& kernel);
 
-// w[n,k] row-major codes, w_scale[n], bias[n] or empty.
+// w[n,k] row-major codes, w_scale[n], bias[n] or empty; the z of the codes that these weights will meet.
 GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::span<const float> w_scale,
-                           std::span<const float> bias, int64_t n, int64_t k);
+                           std::span<const float> bias, int64_t n, int64_t k, int32_t zero_point = 0);
 
 // x[m,k] row-major codes, x_scale[m], y[m,n] row-major with row stride y_stride.
 void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& w, float* y,
              int64_t m, int64_t y_stride, bool accumulate);
 
-// The int32 sums alone, for the exactness tests: sums[m,n].
+// The int32 sums alone, corrected, for the exactness tests: sums[m,n].
 void gemm_s8_sums(base::ThreadPool& pool, const int8_t* x, const GemmS8Weights& w, int32_t* sums, int64_t m);
 
 }  // namespace octavo::kernels

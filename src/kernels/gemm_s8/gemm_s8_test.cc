@@ -47,7 +47,9 @@ struct Operands {
 
   int32_t sum(int64_t i, int64_t j) {
     int64_t total = 0;
-    for (int64_t kk = 0; kk < shape.k; ++kk) total += int64_t{x[i * shape.k + kk]} * w[j * shape.k + kk];
+    for (int64_t kk = 0; kk < shape.k; ++kk) {
+      total += (int64_t{x[i * shape.k + kk]} - zero_point) * w[j * shape.k + kk];
+    }
     EXPECT_LE(std::abs(total), std::numeric_limits<int32_t>::max());
     return static_cast<int32_t>(total);
   }
@@ -55,10 +57,11 @@ struct Operands {
     return pack_gemm_s8(
         kernel, w.data(), {w_scale.data(), w_scale.size()},
         with_bias ? std::span<const float>{bias.data(), bias.size()} : std::span<const float>{}, shape.n,
-        shape.k);
+        shape.k, zero_point);
   }
 
   Shape shape;
+  int32_t zero_point = 0;
   GuardedArray<int8_t> x, w;
   GuardedArray<float> x_scale, w_scale, bias;
 };
@@ -122,6 +125,43 @@ TEST(GemmS8, ExtremesAreExactAtTheLargestDepth) {
           const GemmS8Weights packed = operands.pack(*kernel, false);
           gemm_s8_sums(pool, operands.x.data(), packed, sums.data(), 5);
           for (const int32_t sum : sums) ASSERT_EQ(sum, x * w * k) << kernel->name << " k " << k;
+        }
+      }
+    }
+  }
+}
+
+TEST(GemmS8, ZeroPointsAreCorrectedExactly) {
+  base::ThreadPool pool(2);
+  unsigned seed = 40;
+  for (const int32_t zero_point : {-128, -1, 1, 77, 127}) {
+    for (const Shape shape : {Shape{1, 1, 1}, {3, 15, 31}, {5, 17, 66}, {9, 33, 64}, {65, 40, 1027}}) {
+      Operands operands(shape, ++seed);
+      operands.zero_point = zero_point;
+      operands.x[0] = operands.w[0] = -128;
+      for (const auto* kernel : kernels_of_this_cpu()) expect_exact_sums(pool, *kernel, operands);
+    }
+    Operands no_depth({4, 17, 0}, 1);
+    no_depth.zero_point = zero_point;
+    for (const auto* kernel : kernels_of_this_cpu()) expect_exact_sums(pool, *kernel, no_depth);
+  }
+}
+
+TEST(GemmS8, ZeroPointsAreExactAtTheirLargestDepth) {
+  base::ThreadPool pool(2);
+  constexpr int64_t kDepth = kGemmS8MaxStaticK;
+  for (const int32_t zero_point : {-128, 127}) {
+    for (const int x : {-128, 127}) {
+      for (const int w : {-128, 127}) {
+        Operands operands({5, 17, kDepth});
+        operands.zero_point = zero_point;
+        std::ranges::fill(operands.x, static_cast<int8_t>(x));
+        std::ranges::fill(operands.w, static_cast<int8_t>(w));
+        GuardedArray<int32_t> sums(5 * 17);
+        for (const auto* kernel : kernels_of_this_cpu()) {
+          const GemmS8Weights packed = operands.pack(*kernel, false);
+          gemm_s8_sums(pool, operands.x.data(), packed, sums.data(), 5);
+          for (const int32_t sum : sums) ASSERT_EQ(sum, (x - zero_point) * w * kDepth) << kernel->name;
         }
       }
     }
@@ -228,11 +268,13 @@ TEST(GemmS8, AnEmptyProductWritesNothing) {
   }
 }
 
-TEST(GemmS8, ThePackedPanelEndsWithWhatTheKernelWouldAdd) {
+TEST(GemmS8, ThePackedPanelEndsWithWhereTheSumsStart) {
   GemmS8Kernel kernel = *kernels_of_this_cpu().back();
   kernel.layout = {16, 16};
   Operands operands({1, 21, 70}, 9);
-  for (const GemmS8Offset offset : {GemmS8Offset::kNegativeWeights, GemmS8Offset::kWeightsTimes128}) {
+  operands.zero_point = -7;
+  for (const GemmS8Offset offset :
+       {GemmS8Offset::kNone, GemmS8Offset::kNegativeWeights, GemmS8Offset::kWeightsTimes128}) {
     kernel.offset = offset;
     const int64_t stride = kernel.panel_stride_bytes(70);
     ASSERT_EQ(stride, (128 + 4) * 16);
@@ -241,7 +283,9 @@ TEST(GemmS8, ThePackedPanelEndsWithWhatTheKernelWouldAdd) {
       int32_t added = 0;
       for (int64_t kk = 0; j < 21 && kk < 70; ++kk) {
         const int code = operands.w[j * 70 + kk];
-        added += offset == GemmS8Offset::kWeightsTimes128 ? 128 * code : std::min(code, 0);
+        added += -7 * code;
+        if (offset == GemmS8Offset::kNegativeWeights) added += std::min(code, 0);
+        if (offset == GemmS8Offset::kWeightsTimes128) added += 128 * code;
       }
       int32_t start = 0;
       std::memcpy(&start, packed.packed.as<std::byte>() + j / 16 * stride + 128 * 16 + j % 16 * 4,

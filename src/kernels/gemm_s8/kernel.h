@@ -12,10 +12,11 @@ namespace octavo::kernels {
 // Rows of x of one block at most: 64 rows of 4096 codes are 256 KB, half of a Zen 3 L2.
 inline constexpr int64_t kGemmS8BlockRows = 64;
 
-// What the kernel's arithmetic adds to each sum, by output; the packed panel ends with its negative (panel_n
-// int32), where the kernel's sums start. So the sums come out exact and no kernel corrects anything.
+// What the kernel's arithmetic adds to each sum, by output. A packed panel ends with the panel_n int32 at
+// which the kernel's sums start: minus that, minus zero_point * sum_k w. So the sums come out exact and no
+// kernel corrects anything.
 enum class GemmS8Offset {
-  kNone,             // no sums at the panel's end
+  kNone,
   kNegativeWeights,  // sum_k min(w, 0): x is complemented where w is negative
   kWeightsTimes128,  // 128 sum_k w: x is taken as x + 128, unsigned
 };
@@ -50,9 +51,7 @@ struct GemmS8Kernel {
   int64_t tile_m;  // rows the kernel takes at once
   GemmS8Run run;
 
-  int64_t panel_stride_bytes(int64_t k) const {
-    return layout.panel_bytes(k) + (offset == GemmS8Offset::kNone ? 0 : layout.panel_n * kLaneBytes);
-  }
+  int64_t panel_stride_bytes(int64_t k) const { return layout.panel_bytes(k) + layout.panel_n * kLaneBytes; }
 };
 
 #define OCTAVO_GEMM_S8(function, isa, panel_n, pad_lanes, offset, tile_m) \

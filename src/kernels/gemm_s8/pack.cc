@@ -1,5 +1,6 @@
 // Weights into the layout of the kernel that reads them, once at load: panels (kernels/panels.h), each
-// followed by the sums at which the kernel starts, minus what its arithmetic adds (GemmS8Offset).
+// followed by the sums at which the kernel starts: minus what its arithmetic adds (GemmS8Offset), minus what
+// the inputs' zero point adds.
 #include <algorithm>
 #include <cstring>
 
@@ -9,19 +10,24 @@
 namespace octavo::kernels {
 namespace {
 
-int32_t start_sum(GemmS8Offset offset, std::span<const int8_t> row) {
-  int64_t added = 0;
+int32_t start_sum(GemmS8Offset offset, int32_t zero_point, std::span<const int8_t> row) {
+  int64_t sum = 0, negative_sum = 0;
   for (const int8_t code : row) {
-    added += offset == GemmS8Offset::kWeightsTimes128 ? 128 * code : std::min<int32_t>(code, 0);
+    sum += code;
+    negative_sum += std::min<int64_t>(code, 0);
   }
+  int64_t added = zero_point * sum;
+  if (offset == GemmS8Offset::kNegativeWeights) added += negative_sum;
+  if (offset == GemmS8Offset::kWeightsTimes128) added += 128 * sum;
   return static_cast<int32_t>(-added);  // modulo 2^32, as the sums are
 }
 
 }  // namespace
 
 GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::span<const float> w_scale,
-                           std::span<const float> bias, int64_t n, int64_t k) {
-  OCTAVO_CHECK(n >= 0 && k >= 0 && k <= kGemmS8MaxK);
+                           std::span<const float> bias, int64_t n, int64_t k, int32_t zero_point) {
+  OCTAVO_CHECK(n >= 0 && k >= 0 && k <= (zero_point == 0 ? kGemmS8MaxK : kGemmS8MaxStaticK));
+  OCTAVO_CHECK(zero_point >= -128 && zero_point <= 127);
   OCTAVO_CHECK(w_scale.size() == static_cast<size_t>(n) && (bias.empty() || bias.size() == w_scale.size()));
   const PanelLayout& layout = kernel.layout;
   const int64_t stride = kernel.panel_stride_bytes(k);
@@ -34,9 +40,9 @@ GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::spa
   packed.bias.assign(bias.begin(), bias.end());
   auto* out = packed.packed.as<std::byte>();
   pack_panels(layout, w, n, k, out, stride);
-  if (kernel.offset == GemmS8Offset::kNone) return packed;
   for (int64_t j = 0; j < layout.n_panels(n) * layout.panel_n; ++j) {
-    const int32_t start = j < n ? start_sum(kernel.offset, {w + j * k, static_cast<size_t>(k)}) : 0;
+    const int32_t start =
+        j < n ? start_sum(kernel.offset, zero_point, {w + j * k, static_cast<size_t>(k)}) : 0;
     std::byte* sums = out + j / layout.panel_n * stride + layout.panel_bytes(k);
     std::memcpy(sums + j % layout.panel_n * kLaneBytes, &start, sizeof start);
   }

@@ -60,6 +60,7 @@ inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
   return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
 }
 inline F32x16 max(F32x16 a, F32x16 b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
+inline F32x16 min(F32x16 a, F32x16 b) { return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)}; }
 
 inline Mask16 first_lanes(int64_t n) {
   return {_mm256_castsi256_ps(first_low(n)), _mm256_castsi256_ps(first_high(n))};
@@ -150,8 +151,10 @@ template <int kWhich>
 inline F32x16 load_bf16_of_pairs(const uint16_t* x) {
   return {load_bf16_of_pairs_8<kWhich>(x), load_bf16_of_pairs_8<kWhich>(x + 16)};
 }
-inline void store_s8_first(int8_t* to, F32x16 x, int64_t n) {
-  const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x.low), _mm256_cvtps_epi32(x.high));
+inline void store_s8_first(int8_t* to, F32x16 x, int32_t offset, int64_t n) {
+  const __m256i offsets = _mm256_set1_epi32(offset);
+  const __m256i packed = _mm256_packs_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(x.low), offsets),
+                                            _mm256_add_epi32(_mm256_cvtps_epi32(x.high), offsets));
   const __m256i words = _mm256_permute4x64_epi64(packed, 0xd8);
   const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   if (n >= 16) {

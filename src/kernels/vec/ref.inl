@@ -55,8 +55,12 @@ inline F32x16 fma(const F32x16& a, const F32x16& b, const F32x16& c) {  // a * b
   for (int i = 0; i < 16; ++i) r.lane[i] = std::fma(a.lane[i], b.lane[i], c.lane[i]);
   return r;
 }
+// A comparison with NaN is false: b.
 inline F32x16 max(const F32x16& a, const F32x16& b) {
   return each_lane([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline F32x16 min(const F32x16& a, const F32x16& b) {
+  return each_lane([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
 }
 
 inline Mask16 first_lanes(int64_t n) {
@@ -129,7 +133,10 @@ template <int kWhich>
 inline F32x16 load_bf16_of_pairs(const uint16_t* x) {
   return each_lane([&](int i) { return tensor::f32_from_bf16(x[2 * i + kWhich]); });
 }
-// Rounded half to even; every |x| < 127.5.
-inline void store_s8_first(int8_t* to, const F32x16& x, int64_t n) {
-  for (int i = 0; i < 16 && i < n; ++i) to[i] = static_cast<int8_t>(std::nearbyint(x.lane[i]));
+// Rounded half to even, plus `offset`, saturated; every |x| <= 2^24.
+inline void store_s8_first(int8_t* to, const F32x16& x, int32_t offset, int64_t n) {
+  for (int i = 0; i < 16 && i < n; ++i) {
+    const int32_t code = static_cast<int32_t>(std::nearbyint(x.lane[i])) + offset;
+    to[i] = static_cast<int8_t>(code < -128 ? -128 : code > 127 ? 127 : code);
+  }
 }
