@@ -82,8 +82,7 @@ std::string describe_architecture(const base::Json& config) {
 
 Result<ModelInfo> describe(engine::LoadedModel& loaded) {
   const base::Json& config = loaded.checkpoint().config();
-  const std::string config_path = base::join_path(loaded.checkpoint().folder(), "config.json");
-  OCTAVO_ASSIGN_OR_RETURN(const auto manifest, format::QuantManifest::parse(config, config_path));
+  OCTAVO_ASSIGN_OR_RETURN(const auto manifest, format::QuantManifest::read(loaded.checkpoint()));
   ModelInfo info;
   info.architecture = describe_architecture(config);
   info.quantization = manifest.empty() ? "none" : manifest.description();

@@ -4,14 +4,15 @@
 #include "format/checkpoint.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text_format.h"
+#include "format/mindformers_names.h"
+#include "format/quant_manifest/quant_manifest.h"
+#include "format/weight_files.h"
 
 namespace octavo::format {
 
@@ -20,100 +21,9 @@ namespace {
 using base::Json;
 using base::quoted;
 
-constexpr const char* kSingleName = "model.safetensors";
-constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr size_t kMaxConfigBytes = size_t{16} << 20;
-constexpr size_t kMaxIndexBytes = size_t{100} << 20;
 constexpr uint64_t kLargeTensorBytes = uint64_t{64}
                                        << 20;  // below it asking how much memory is left is not worth it
-constexpr size_t kMaxShards = 900;             // each is an open file; systems allow 1024 by default
-
-struct FreePath {
-  void operator()(char* path) const { std::free(path); }
-};
-
-// The path without symbolic links; empty when it does not exist.
-std::string real_path(const std::string& path) {
-  const std::unique_ptr<char, FreePath> resolved(::realpath(path.c_str(), nullptr));
-  return resolved ? resolved.get() : "";
-}
-
-std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
-// The path of a file of the folder. A symbolic link may not lead out of it, except in the layout of the
-// Hugging Face cache, where …/snapshots/<revision>/name is a link into …/blobs.
-Result<std::string> path_in_folder(const std::string& folder, const std::string& name) {
-  std::string path = base::join_path(folder, name);
-  if (!base::path_exists(path)) return not_found("folder " + quoted(folder) + " has no file " + quoted(name));
-  const std::string real = real_path(path);
-  if (real.empty()) return not_found("file " + quoted(path) + " is a link to nothing");
-  const std::string home = real_path(folder);
-  const std::string cache = parent_of(parent_of(home));
-  const bool in_cache = parent_of(home) == cache + "/snapshots" && parent_of(real) == cache + "/blobs";
-  if (parent_of(real) != home && !in_cache) {
-    return invalid_argument("file " + quoted(path) + " is a link that leaves the folder, to " + quoted(real));
-  }
-  return path;
-}
-
-Result<Json> read_object(const std::string& folder, const std::string& name, size_t max_bytes) {
-  OCTAVO_ASSIGN_OR_RETURN(const std::string path, path_in_folder(folder, name));
-  base::JsonLimits limits;
-  limits.max_bytes = max_bytes;
-  OCTAVO_ASSIGN_OR_RETURN(Json tree, base::read_json_file(path, limits));
-  if (!tree.is_object()) return corrupt(path + ": expected an object, found " + tree.type_name());
-  return tree;
-}
-
-// Tensor name -> shard name of model.safetensors.index.json, sorted by tensor.
-using WeightMap = std::vector<std::pair<std::string, std::string>>;
-
-Result<WeightMap> read_index(const std::string& folder) {
-  OCTAVO_ASSIGN_OR_RETURN(const Json index, read_object(folder, kIndexName, kMaxIndexBytes));
-  const std::string in_index = base::join_path(folder, kIndexName);
-  const Json* map = index.find("weight_map");
-  if (map == nullptr || !map->is_object() || map->as_object().empty()) {
-    return corrupt(in_index + ": expected an object 'weight_map' of tensor names to file names");
-  }
-  WeightMap weights;
-  for (const auto& [tensor, file] : map->as_object()) {
-    const std::string in_tensor = in_index + ": tensor " + quoted(tensor);
-    if (!file.is_string()) return corrupt(in_tensor + ": expected a file name, found " + file.type_name());
-    const std::string& name = file.as_string();
-    const bool is_plain = !name.empty() && name != "." && name != ".." &&
-                          name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
-    if (!is_plain)
-      return corrupt(in_tensor + ": expected the name of a file in the folder, found " + quoted(name));
-    weights.emplace_back(tensor, name);
-  }
-  std::sort(weights.begin(), weights.end());
-  return weights;
-}
-
-// Why there are no weights to read, with what to do about it.
-Status no_weights(const std::string& folder) {
-  const std::string expected =
-      "folder " + quoted(folder) + " has neither " + kSingleName + " nor " + kIndexName;
-  OCTAVO_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::list_folder(folder));
-  for (const std::string& name : names) {
-    if (name.ends_with(".safetensors")) {
-      return not_found(expected + "; it has " + quoted(name) + ": rename it to " + kSingleName +
-                       " if it holds the whole model");
-    }
-  }
-  for (const std::string& name : names) {
-    if (name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth")) {
-      return unsupported(expected + "; it has PyTorch's " + quoted(name) +
-                         ", which can run code when loaded and is not read: convert it with transformers' "
-                         "save_pretrained(…, safe_serialization=True)");
-    }
-    if (name.ends_with(".gguf")) {
-      return unsupported(expected + "; it has " + quoted(name) +
-                         ", and GGUF is not read: take the model's Hugging Face safetensors");
-    }
-  }
-  return not_found(expected);
-}
 
 }  // namespace
 
@@ -124,45 +34,49 @@ Result<Checkpoint> Checkpoint::open(const std::string& folder) {
   }
   Checkpoint checkpoint;
   checkpoint.folder_ = folder;
-  std::optional<WeightMap> weights;  // of the index, when there is one
-  std::vector<std::string> shards;
-  if (base::path_exists(base::join_path(folder, kIndexName))) {
-    OCTAVO_ASSIGN_OR_RETURN(weights, read_index(folder));
-    for (const auto& [tensor, shard] : *weights) shards.push_back(shard);
-    std::sort(shards.begin(), shards.end());
-    shards.erase(std::unique(shards.begin(), shards.end()), shards.end());
-    const bool has_single = base::path_exists(base::join_path(folder, kSingleName));
-    if (has_single && !std::binary_search(shards.begin(), shards.end(), kSingleName)) {
-      return corrupt("folder " + quoted(folder) + " has both " + kSingleName +
-                     " and an index of other files; remove " + "whichever is not the model");
-    }
-    if (shards.size() > kMaxShards) {
-      return resource_exhausted(base::join_path(folder, kIndexName) + ": " + std::to_string(shards.size()) +
-                                " shards; at most " + std::to_string(kMaxShards) + " can be open at once");
-    }
-  } else if (base::path_exists(base::join_path(folder, kSingleName))) {
-    shards.emplace_back(kSingleName);
-  } else {
-    return no_weights(folder);
+  OCTAVO_ASSIGN_OR_RETURN(const WeightFiles weights, find_weight_files(folder));
+  Result<Json> config = read_object(folder, "config.json", kMaxConfigBytes);
+  if (config.status().code() == StatusCode::kNotFound) {
+    return not_found(config.status().message() + "; take that of the model which these weights come from");
   }
-  OCTAVO_ASSIGN_OR_RETURN(checkpoint.config_, read_object(folder, "config.json", kMaxConfigBytes));
+  if (!config.ok()) return config.status();
+  checkpoint.config_ = std::move(*config);
   if (base::path_exists(base::join_path(folder, "generation_config.json"))) {
     OCTAVO_ASSIGN_OR_RETURN(checkpoint.generation_config_,
                             read_object(folder, "generation_config.json", kMaxConfigBytes));
   }
-  for (const std::string& shard : shards) {
-    Result<std::string> path = path_in_folder(folder, shard);
-    if (!path.ok()) return weights ? path.status().with_context(kIndexName) : path.status();
+  for (const std::string& name : weights.names) {
+    Result<std::string> path = path_in_folder(folder, name);
+    if (!path.ok()) return weights.map ? path.status().with_context(weights.index_name) : path.status();
     OCTAVO_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::open(*path));
     checkpoint.files_.push_back(std::move(file));
   }
+  checkpoint.has_mindformers_names_ =
+      std::any_of(checkpoint.files_.begin(), checkpoint.files_.end(),
+                  [](const SafetensorsFile& file) { return format::has_mindformers_names(file.tensors()); });
+  if (weights.are_guessed && !checkpoint.has_mindformers_names_) {
+    OCTAVO_ASSIGN_OR_RETURN(const auto description, find_quant_description(folder));
+    if (!description || weights.names.size() > 1) return no_weights(folder);
+  }
   OCTAVO_RETURN_IF_ERROR(checkpoint.merge_tensors());
-  if (weights) OCTAVO_RETURN_IF_ERROR(checkpoint.check_index(*weights, shards));
+  if (weights.map) OCTAVO_RETURN_IF_ERROR(checkpoint.check_index(weights));
+  if (checkpoint.has_mindformers_names_) OCTAVO_RETURN_IF_ERROR(checkpoint.rename_tensors());
   checkpoint.compute_fingerprint();
   return checkpoint;
 }
 
+Status Checkpoint::rename_tensors() {
+  for (SafetensorsFile& file : files_) {
+    Result<std::vector<TensorInfo>> renamed = with_hugging_face_names(file.tensors(), config_);
+    if (!renamed.ok()) return renamed.status().with_context("file " + quoted(file.path()));
+    file.replace_tensors(std::move(*renamed));
+  }
+  return merge_tensors();
+}
+
 Status Checkpoint::merge_tensors() {
+  tensors_.clear();
+  file_of_.clear();
   std::vector<std::pair<const TensorInfo*, size_t>> all;  // with the position of its file
   for (size_t i = 0; i < files_.size(); ++i) {
     for (const TensorInfo& info : files_[i].tensors()) all.emplace_back(&info, i);
@@ -182,11 +96,11 @@ Status Checkpoint::merge_tensors() {
   return {};
 }
 
-Status Checkpoint::check_index(const std::vector<std::pair<std::string, std::string>>& weights,
-                               const std::vector<std::string>& shards) const {
-  const std::string in_index = base::join_path(folder_, kIndexName);
+Status Checkpoint::check_index(const WeightFiles& files) const {
+  const std::string in_index = base::join_path(folder_, files.index_name);
+  const std::vector<std::string>& shards = files.names;
   size_t i = 0;  // both lists are sorted by name and unique
-  for (const auto& [tensor, shard] : weights) {
+  for (const auto& [tensor, shard] : *files.map) {
     if (i < tensors_.size() && tensors_[i]->name < tensor) break;
     if (i == tensors_.size() || tensors_[i]->name != tensor) {
       return corrupt(in_index + ": tensor " + quoted(tensor) + " is in none of the files");

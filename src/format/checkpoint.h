@@ -1,11 +1,10 @@
 #pragma once
 // A Hugging Face model folder: config.json, generation_config.json and the tensors of one safetensors file or
-// of the shards that model.safetensors.index.json names. Headers are read and checked; data only when asked
-// for.
+// of the shards that an index names. MindFormers' tensors, as Golden Stick first wrote them, appear under
+// Hugging Face's names. Headers are read and checked; data only when asked for.
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "octavo/status.h"
@@ -15,6 +14,8 @@
 #include "tensor/buffer.h"
 
 namespace octavo::format {
+
+struct WeightFiles;  // format/weight_files.h
 
 class Checkpoint {
  public:
@@ -32,6 +33,7 @@ class Checkpoint {
   const std::vector<SafetensorsFile>& files() const { return files_; }
   const TensorInfo* find(std::string_view name) const;  // nullptr: no such tensor
   const SafetensorsFile& file_of(const TensorInfo& info) const;
+  bool has_mindformers_names() const { return has_mindformers_names_; }  // in the files
 
   // All bytes of a tensor; `n_bytes` must be its size. An unknown name is an error.
   // Thread-safe.
@@ -46,8 +48,8 @@ class Checkpoint {
  private:
   Checkpoint() = default;
   Status merge_tensors();
-  Status check_index(const std::vector<std::pair<std::string, std::string>>& weights,
-                     const std::vector<std::string>& shards) const;
+  Status check_index(const WeightFiles& files) const;
+  Status rename_tensors();
   void compute_fingerprint();
   size_t position(std::string_view name) const;  // in tensors_, or tensors_.size()
   std::string folder_;
@@ -55,6 +57,7 @@ class Checkpoint {
   std::vector<SafetensorsFile> files_;
   std::vector<const TensorInfo*> tensors_;
   std::vector<size_t> file_of_;  // position in files_, by position in tensors_
+  bool has_mindformers_names_ = false;
   uint64_t fingerprint_ = 0;
 };
 

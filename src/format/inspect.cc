@@ -4,6 +4,7 @@
 #include "format/inspect.h"
 
 #include <map>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -43,7 +44,7 @@ class Problems {
 // What belongs to quantization beside the weights themselves.
 bool is_quant_parameter(std::string_view name) {
   for (const std::string_view suffix :
-       {"_scale", "_zero_point", "_offset", ".scales", ".qzeros", ".g_idx", "_shape"}) {
+       {"_scale", "_zero_point", "_offset", ".quant_bias", ".scales", ".qzeros", ".g_idx", "_shape"}) {
     if (name.ends_with(suffix)) return true;
   }
   return false;
@@ -99,6 +100,7 @@ void check_scales(const TensorInfo& weight, const Find& find, Problems& problems
   const std::string stem = weight.name.substr(0, weight.name.size() - std::string_view("weight").size());
   const TensorInfo* scale = find(stem + "weight_scale");
   if (scale == nullptr) scale = find(stem + "scales");
+  if (scale == nullptr) scale = find(stem + "deq_scale");
   if (scale == nullptr) {
     problems.add("tensor " + quoted(weight.name) + " is " + tensor::dtype_name(weight.dtype) +
                  ", but there is no " + quoted(stem + "weight_scale"));
@@ -137,8 +139,8 @@ Status check_values(std::span<const SafetensorsFile> files, Problems& problems) 
 }
 
 struct QuantCounts {
-  LinearQuant quant;  // of the quantized linears; one scheme is all that runs here, but for the strategy
-  bool is_mixed = false;
+  std::set<WeightStrategy> strategies;  // of the quantized linears
+  std::set<InputQuant> inputs;
   int64_t n_int8 = 0, n_float = 0;
   std::string scale_dtype;  // of the first quantized linear that has a scale
 };
@@ -153,29 +155,29 @@ Result<QuantCounts> count_linears(const Checkpoint& checkpoint, const QuantManif
     OCTAVO_ASSIGN_OR_RETURN(const auto quant, manifest.find(module));
     ++(info->dtype == DType::kI8 ? counts.n_int8 : counts.n_float);
     if (!quant || info->dtype != DType::kI8) continue;
-    if (counts.n_int8 == 1) counts.quant = *quant;
-    counts.is_mixed = counts.is_mixed || counts.quant != *quant;
+    counts.strategies.insert(quant->weight_strategy);
+    counts.inputs.insert(quant->input);
     const TensorInfo* scale = checkpoint.find(module + ".weight_scale");
+    if (scale == nullptr) scale = checkpoint.find(module + ".deq_scale");
     if (scale != nullptr && counts.scale_dtype.empty()) counts.scale_dtype = tensor::dtype_name(scale->dtype);
   }
   return counts;
 }
 
 // Bits, strategy, inputs, ignore list and counts of a quantized model that Octavo can read.
-Status describe_scheme(const Checkpoint& checkpoint, const QuantManifest& manifest, const Json& section,
+Status describe_scheme(const Checkpoint& checkpoint, const QuantManifest& manifest, const Json* section,
                        Json& out) {
   OCTAVO_ASSIGN_OR_RETURN(const QuantCounts counts, count_linears(checkpoint, manifest));
-  const LinearQuant& quant = counts.quant;
-  const char* strategy = quant.weight_strategy == WeightStrategy::kTensor    ? "tensor"
-                         : quant.weight_strategy == WeightStrategy::kChannel ? "channel"
-                                                                             : "group";
-  out.set("weight_bits", quant.weight_bits);
-  out.set("weight_strategy", counts.is_mixed ? "mixed" : strategy);
-  out.set("input_bits", quant.input == InputQuant::kNone ? Json() : Json(8));
-  out.set("input_strategy", quant.input == InputQuant::kNone           ? "none"
-                            : quant.input == InputQuant::kDynamicToken ? "dynamic per token"
-                                                                       : "static per tensor");
-  const Json* ignore = section.find("ignore");
+  const bool per_tensor = counts.strategies.contains(WeightStrategy::kTensor);
+  const bool has_static = counts.inputs.contains(InputQuant::kStaticTensor);
+  const bool has_dynamic = counts.inputs.contains(InputQuant::kDynamicToken);
+  out.set("weight_bits", 8);
+  out.set("weight_strategy", counts.strategies.size() > 1 ? "mixed" : per_tensor ? "tensor" : "channel");
+  out.set("input_bits", 8);
+  out.set("input_strategy", has_static && has_dynamic ? "static per tensor, dynamic per token"
+                            : has_static              ? "static per tensor"
+                                                      : "dynamic per token");
+  const Json* ignore = section != nullptr ? section->find("ignore") : nullptr;
   out.set("ignore", ignore != nullptr ? *ignore : Json(base::JsonArray{}));
   out.set("n_int8_linears", counts.n_int8);
   out.set("n_float_linears", counts.n_float);
@@ -193,12 +195,12 @@ Status check_against_manifest(const Checkpoint& checkpoint, const QuantManifest&
     const bool is_embedding = module.ends_with("embed_tokens");
     OCTAVO_ASSIGN_OR_RETURN(const auto quant, manifest.find(module, is_embedding ? "Embedding" : "Linear"));
     if (quant && info->dtype != DType::kI8) {
-      problems.add("tensor " + quoted(info->name) + " is " + tensor::dtype_name(info->dtype) +
-                   ", but config.json says that it is quantized to int8");
+      problems.add("tensor " + quoted(info->name) + " is " + tensor::dtype_name(info->dtype) + ", but " +
+                   manifest.source() + " says that it is quantized to int8");
     }
     if (!quant && info->dtype == DType::kI8) {
-      problems.add("tensor " + quoted(info->name) +
-                   " is I8, but config.json does not say that it is quantized");
+      problems.add("tensor " + quoted(info->name) + " is I8, but " + manifest.source() +
+                   " does not say that it is quantized");
     }
   }
   return {};
@@ -208,19 +210,20 @@ Result<Json> inspect_quantization(const Checkpoint& checkpoint, Problems& proble
   const Json& config = checkpoint.config();
   const Json* section = config.find("quantization_config");
   if (section == nullptr) section = config.find("compression_config");
-  const Result<QuantManifest> manifest =
-      QuantManifest::parse(config, base::join_path(checkpoint.folder(), "config.json"));
+  const Result<QuantManifest> manifest = QuantManifest::read(checkpoint);
   if (manifest.ok()) {
     OCTAVO_RETURN_IF_ERROR(check_against_manifest(checkpoint, *manifest, problems));
     if (manifest->empty()) return Json();
   }
   Json out;
   const Json* method = section != nullptr ? section->find("quant_method") : nullptr;
-  out.set("method", method != nullptr ? *method : Json());
+  out.set("method", manifest.ok()       ? Json(layout_name(manifest->layout()))
+                    : method != nullptr ? *method
+                                        : Json());
   out.set("description", manifest.ok() ? Json(manifest->description()) : Json());
   out.set("runnable", manifest.ok());
   out.set("reason", manifest.ok() ? Json() : Json(manifest.status().message()));
-  if (manifest.ok()) OCTAVO_RETURN_IF_ERROR(describe_scheme(checkpoint, *manifest, *section, out));
+  if (manifest.ok()) OCTAVO_RETURN_IF_ERROR(describe_scheme(checkpoint, *manifest, section, out));
   return out;
 }
 

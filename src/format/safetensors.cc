@@ -208,10 +208,13 @@ Result<SafetensorsHeader> parse_safetensors_header(std::string_view text, uint64
 }
 
 SafetensorsFile::SafetensorsFile(base::InputFile file, SafetensorsHeader header, uint64_t header_hash)
-    : file_(std::move(file)),
-      header_(std::move(header)),
-      by_name_(header_.tensors.size()),
-      header_hash_(header_hash) {
+    : file_(std::move(file)), header_(std::move(header)), header_hash_(header_hash) {
+  replace_tensors(std::move(header_.tensors));
+}
+
+void SafetensorsFile::replace_tensors(std::vector<TensorInfo> tensors) {
+  header_.tensors = std::move(tensors);
+  by_name_.resize(header_.tensors.size());
   for (size_t i = 0; i < by_name_.size(); ++i) by_name_[i] = i;
   std::sort(by_name_.begin(), by_name_.end(),
             [&](size_t a, size_t b) { return header_.tensors[a].name < header_.tensors[b].name; });

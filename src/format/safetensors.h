@@ -57,6 +57,8 @@ class SafetensorsFile {
   uint64_t header_hash() const { return header_hash_; }
 
   const TensorInfo* find(std::string_view name) const;  // nullptr: no such tensor
+  // The same tensors under other names, or parts of them. Pointers to the old ones are void.
+  void replace_tensors(std::vector<TensorInfo> tensors);
   // All info.n_bytes of a tensor of this file. Thread-safe.
   Status read(const TensorInfo& info, void* to) const;
   // Bytes [begin, begin + n_bytes) of a tensor of this file: a part of a large one. Thread-safe.

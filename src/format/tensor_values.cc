@@ -1,4 +1,4 @@
-// Looks at every value of the float tensors, a part at a time: not finite, or for weight scales anything that
+// Looks at every value of the float tensors, a part at a time: not finite, or for scales anything that
 // is not a positive normal number, as loading the model refuses it. Called by inspect.cc.
 #include "format/tensor_values.h"
 
@@ -42,7 +42,9 @@ std::string index_text(const TensorInfo& info, int64_t index) {
 
 Result<std::string> find_bad_value(const SafetensorsFile& file, const TensorInfo& info) {
   if (!is_float(info.dtype)) return std::string();
-  const bool is_scale = std::string_view(info.name).ends_with(".weight_scale");
+  const std::string_view name = info.name;
+  const bool is_scale =
+      name.ends_with(".weight_scale") || name.ends_with(".input_scale") || name.ends_with(".deq_scale");
   const int64_t n = info.n_elements(), element_bytes = tensor::dtype_bytes(info.dtype);
   std::vector<uint64_t> bytes(static_cast<size_t>(std::min(n, kPartElements)));  // aligned for every type
   std::vector<float> values;

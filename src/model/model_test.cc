@@ -184,7 +184,7 @@ TEST(Model, OverflowReachesTheLogits) {
   for (const float logit : logits) EXPECT_FALSE(std::isfinite(logit));
 }
 
-// The small published models, and checkpoints of other tools.
+// The small published models.
 TEST(Model, RealCheckpoints) {
   const char* environment = std::getenv("OCTAVO_DATA");
   const std::string data = environment != nullptr ? environment : OCTAVO_SOURCE_DIR "/../shared/data";
@@ -195,12 +195,6 @@ TEST(Model, RealCheckpoints) {
     const std::vector<float> logits = run(*model, {1, 20, 7, 90}, 2);
     for (const float logit : logits) EXPECT_TRUE(std::isfinite(logit));
   }
-  // int8 by Golden Stick's own convention, of which config.json says nothing.
-  const auto checkpoint = format::Checkpoint::open(data + "/golden-stick/format-b-ascend");
-  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
-  const auto model = Model::load(*checkpoint, {best_isa(), &pool});
-  ASSERT_FALSE(model.ok());
-  expect_error(model.status(), StatusCode::kUnsupported, {"q_proj.weight", "I8", "quantization_config"});
 }
 
 TEST(Model, KvTypeFollowsTheEmbedding) {

@@ -125,6 +125,37 @@ TEST(Reproducibility, DemoModelInInt8) {
   expect_same_bits(folder.path(), "demo, W8A8", 0x4430c2445f043aa4, kDemoEffort);
 }
 
+// Static inputs, shared by q, k, v and by gate, up; and three of their own for q, k, v.
+TEST(Reproducibility, StaticInputs) {
+  for (const bool is_golden_stick : {false, true}) {
+    TestCheckpoint model(golden_path("qwen3-int8"));
+    std::string types = "{";
+    for (const auto& [name, tensor] : TestCheckpoint(model).tensors) {
+      if (!name.ends_with(".weight_scale")) continue;
+      const std::string module = name.substr(0, name.rfind('.'));
+      const bool is_down = module.ends_with("down_proj");
+      const auto zero_point = static_cast<int8_t>(is_golden_stick ? module[module.size() - 6] : 17);
+      if (!is_down) model.fix_inputs(module, 0.021F, zero_point);
+      const std::string type = is_down ? "W8A8_DYNAMIC" : "W8A8";
+      types += (types.size() > 1 ? ",\"" : "\"") + module + ".weight\":\"" + type + "\"";
+      if (!is_down && is_golden_stick) {
+        model.tensors[module + ".input_offset"] = model[module + ".input_zero_point"];
+        model.tensors.erase(module + ".input_zero_point");
+      }
+    }
+    model.set_static(R"(["re:.*self_attn.*", "re:.*(gate|up)_proj$"])");
+    const TempFolder folder;
+    if (is_golden_stick) {
+      model.set_config("quantization_config", "null");
+      ASSERT_TRUE(
+          base::write_file_atomic(folder.path() + "/quantization_description.json", types + "}").ok());
+    }
+    model.write(folder.path());
+    expect_same_bits(folder.path(), is_golden_stick ? "static, golden-stick" : "static",
+                     is_golden_stick ? 0x586e08c2f169ffe6 : 0x1a4d9e4b7b96dde6, {});
+  }
+}
+
 // Linears that read the same rows in three forms: q in int8, k in bf16, v in F32; gate in int8, up in bf16.
 TEST(Reproducibility, MixedForms) {
   TestCheckpoint mixed(golden_path("qwen3-bf16-tied"));

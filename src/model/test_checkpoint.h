@@ -112,6 +112,26 @@ class TestCheckpoint {
                             "dynamic": true}}}})");
   }
 
+  // Static inputs for a quantized module: one scale and zero point, as compressed-tensors stores them.
+  void fix_inputs(const std::string& module, float scale, int8_t zero_point) {
+    tensors[module + ".input_scale"] = TestTensor::of(tensor::DType::kF32, {1}, std::vector<float>{scale});
+    tensors[module + ".input_zero_point"] = {tensor::DType::kI8, {1}, {static_cast<std::byte>(zero_point)}};
+  }
+  // The quantization_config of the static recipe: `targets` with asymmetric static inputs, down_proj dynamic.
+  void set_static(const std::string& targets) {
+    const auto group = [](const std::string& names, const char* strategy, const char* more) {
+      return R"({"targets": )" + names + R"(, "format": "int-quantized", "weights": {"num_bits": 8,
+        "type": "int", "symmetric": true, "strategy": "channel", "dynamic": false},
+        "input_activations": {"num_bits": 8, "type": "int", "strategy": ")" +
+             strategy + "\", " + more + "}}";
+    };
+    set_config("quantization_config",
+               R"({"quant_method": "compressed-tensors", "format": "int-quantized",
+                "quantization_status": "compressed", "ignore": ["lm_head"], "config_groups": {"group_0": )" +
+                   group(targets, "tensor", R"("symmetric": false, "dynamic": false)") + R"(, "group_1": )" +
+                   group(R"(["re:.*down_proj$"])", "token", R"("symmetric": true, "dynamic": true)") + "}}");
+  }
+
   void write(const std::string& folder) const {
     ASSERT_TRUE(base::write_file_atomic(folder + "/config.json", config.dump(1)).ok());
     std::vector<format::TensorSpec> plan;

@@ -56,8 +56,8 @@ struct OuterWeights {
   LinearWeight lm_head;           // empty (n == 0) when tied
 };
 
-// F16 tensors become F32 (exact). A linear may be F32, BF16, F16 or int8 (compressed-tensors "int-quantized"
-// W8A8, per the checkpoint's quant manifest). Errors name the file and the tensor.
+// F16 tensors become F32 (exact). A linear may be F32, BF16, F16 or int8 (W8A8 in the layouts of
+// format::QuantLayout). Errors name the file and the tensor.
 Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
                                 int64_t layer);
 Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config);

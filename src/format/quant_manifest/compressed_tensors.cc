@@ -244,7 +244,6 @@ Status QuantManifest::parse_compressed_tensors(const Json& section) {
     OCTAVO_RETURN_IF_ERROR(parse_group(name, group, format).with_context("config group " + quoted(name)));
   }
   OCTAVO_ASSIGN_OR_RETURN(ignore_, parse_targets(section.find("ignore"), "ignore"));
-  description_ = "compressed-tensors " + format;
   return {};
 }
 

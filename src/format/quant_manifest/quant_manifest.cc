@@ -1,11 +1,15 @@
-// Finds the quantization section of a config.json, gives it to the format that wrote it, and answers which
-// scheme a module has. Called by model/weights.cc, quant/ and inspect.cc. An exact name wins over a pattern
-// and a pattern over a class, as in compressed-tensors; `ignore` wins over all.
+// Finds what says how a checkpoint is quantized (a section of config.json, a description file, or the names
+// of the tensors), gives it to the format that wrote it, and answers which scheme a module has. Called by
+// model/weights.cc, quant/ and inspect.cc. An exact name wins over a pattern and a pattern over a class, as
+// in compressed-tensors; `ignore` wins over all.
 #include "format/quant_manifest/quant_manifest.h"
 
+#include <algorithm>
 #include <array>
 
+#include "base/file.h"
 #include "base/text_format.h"
+#include "format/checkpoint.h"
 
 namespace octavo::format {
 
@@ -32,6 +36,52 @@ std::string_view core_name(std::string_view module) {
 }
 
 }  // namespace
+
+const char* layout_name(QuantLayout layout) {
+  switch (layout) {
+    case QuantLayout::kCompressedTensors:
+      return "compressed-tensors";
+    case QuantLayout::kGoldenStick:
+      return "golden-stick";
+    case QuantLayout::kAscend:
+      break;
+  }
+  return "ascend";
+}
+
+Result<QuantManifest> QuantManifest::read(const Checkpoint& checkpoint) {
+  OCTAVO_ASSIGN_OR_RETURN(QuantManifest manifest,
+                          parse(checkpoint.config(), base::join_path(checkpoint.folder(), "config.json")));
+  OCTAVO_ASSIGN_OR_RETURN(const std::optional<std::string> description,
+                          find_quant_description(checkpoint.folder()));
+  if (description) {
+    if (!manifest.empty()) {
+      return invalid_argument("folder " + quoted(checkpoint.folder()) + " has both " + quoted(*description) +
+                              " and a quantization_config in config.json; remove whichever is not true");
+    }
+    OCTAVO_RETURN_IF_ERROR(manifest.read_description(checkpoint, *description));
+  } else if (manifest.empty()) {
+    OCTAVO_RETURN_IF_ERROR(manifest.read_mindformers(checkpoint));
+  }
+  return manifest;
+}
+
+std::string QuantManifest::description() const {
+  bool is_static = false, is_dynamic = false;
+  const auto add = [&](const LinearQuant& quant) {
+    is_static |= quant.input == InputQuant::kStaticTensor;
+    is_dynamic |= quant.input == InputQuant::kDynamicToken;
+  };
+  for (const Group& group : groups_) {
+    if (group.quant) add(*group.quant);
+  }
+  for (const auto& [module, quant] : modules_) add(quant);
+  if (!is_static && !is_dynamic) return empty() ? "" : layout_name(layout_);
+  return std::string(layout_name(layout_)) + " w8a8" +
+         (!is_static   ? ""
+          : is_dynamic ? " static and dynamic"
+                       : " static");
+}
 
 Result<QuantManifest> QuantManifest::parse(const Json& config, const std::string& path) {
   QuantManifest manifest;
@@ -79,6 +129,10 @@ Result<bool> QuantManifest::matches(const Target& target, Match how, std::string
 
 Result<std::optional<LinearQuant>> QuantManifest::find(std::string_view module,
                                                        std::string_view class_name) const {
+  if (layout_ != QuantLayout::kCompressedTensors) {
+    const auto found = modules_.find(module);
+    return found != modules_.end() ? std::optional(found->second) : std::nullopt;
+  }
   base::RegexBudget budget{.steps = kMaxSteps};
   constexpr std::array kOrder = {Match::kName, Match::kPattern, Match::kClass};
   for (const Match how : kOrder) {

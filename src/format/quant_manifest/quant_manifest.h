@@ -1,7 +1,9 @@
 #pragma once
-// What a checkpoint's config.json says about quantization: which linear layers hold quantized weights, and
-// how their inputs are quantized. One file a format: compressed_tensors.cc.
+// What a checkpoint says about quantization: which linear layers hold quantized weights, how their inputs are
+// quantized, and by whose names the tensors stand in the files. One file a format: compressed_tensors.cc,
+// golden_stick.cc.
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +16,16 @@
 #include "base/regex.h"
 
 namespace octavo::format {
+
+class Checkpoint;
+
+// Whose names and shapes the quantized tensors have (docs/FORMATS.md).
+enum class QuantLayout {
+  kCompressedTensors,  // weight_scale, input_scale [1], input_zero_point
+  kGoldenStick,        // deq_scale, input_scale [in] or [1], input_offset, quant_bias
+  kAscend              // msModelSlim: the same, input_scale [1]
+};
+const char* layout_name(QuantLayout layout);  // "compressed-tensors", "golden-stick", "ascend"
 
 enum class WeightStrategy {
   kTensor,
@@ -40,14 +52,21 @@ struct LinearQuant {
 
 class QuantManifest {
  public:
+  // What all of a model folder says: config.json, or a description file of Golden Stick or msModelSlim beside
+  // it (one, and only where config.json has no quantization_config), or tensors under MindFormers names.
+  static Result<QuantManifest> read(const Checkpoint& checkpoint);
   // Of a whole config.json; `path` names it in errors. Without quantization_config: an empty manifest. What
   // Octavo cannot run (other methods, widths, formats, asymmetric weights, KV schemes) is kUnsupported, by
   // name.
   static Result<QuantManifest> parse(const base::Json& config, const std::string& path);
 
-  bool empty() const { return groups_.empty(); }  // nothing is quantized
-  // "compressed-tensors int-quantized", "" when empty.
-  const std::string& description() const { return description_; }
+  bool empty() const { return groups_.empty() && modules_.empty(); }  // nothing is quantized
+  QuantLayout layout() const { return layout_; }
+  // "compressed-tensors w8a8", "golden-stick w8a8 static and dynamic": layout_name, then the scheme; plain
+  // "w8a8" has dynamic inputs. "" when empty.
+  std::string description() const;
+  // Where it is said: "config.json's quantization_config", or the description file.
+  const std::string& source() const { return source_; }
 
   // The scheme of a module, named as its tensors are without ".weight" ("model.layers.0.mlp.up_proj"), or
   // nothing when it is kept in float. Prefixes "model." and "language_model." may be there or not.
@@ -69,15 +88,23 @@ class QuantManifest {
   enum class Match { kName, kPattern, kClass };
 
   Status parse_compressed_tensors(const base::Json& section);
+  Status read_description(const Checkpoint& checkpoint, const std::string& file_name);
+  Status read_mindformers(const Checkpoint& checkpoint);
   Status parse_group(const std::string& name, const base::Json& group, const std::string& format);
   static Result<std::vector<Target>> parse_targets(const base::Json* list, std::string_view key);
   static Result<bool> matches(const Target& target, Match how, std::string_view module,
                               std::string_view class_name, base::RegexBudget& budget);
 
-  std::vector<Group> groups_;
+  QuantLayout layout_ = QuantLayout::kCompressedTensors;
+  std::string source_ = "config.json's quantization_config";
+  std::vector<Group> groups_;  // kCompressedTensors
   std::vector<Target> ignore_;
-  std::string description_;
+  std::map<std::string, LinearQuant, std::less<>> modules_;  // the other layouts: by full name
 };
+
+// The folder's description file of Golden Stick (quantization_description.json) or msModelSlim
+// (quant_model_description*.json), by name; two of them are an error, and so is that of sparse weights.
+Result<std::optional<std::string>> find_quant_description(const std::string& folder);
 
 // One config group to write: modules by full name, "re:" pattern or class name, and their scheme.
 struct QuantGroup {

@@ -64,7 +64,7 @@ TEST(QuantManifestTest, W8A8) {
   EXPECT_TRUE(is_quantized(manifest, "model.layers.0.mlp.up_proj"));
   EXPECT_FALSE(is_quantized(manifest, "lm_head"));
   EXPECT_FALSE(is_quantized(manifest, "model.embed_tokens", "Embedding"));
-  EXPECT_EQ(manifest->description(), "compressed-tensors int-quantized");
+  EXPECT_EQ(manifest->description(), "compressed-tensors w8a8");
   EXPECT_EQ(**manifest->find("x"), LinearQuant{});
 }
 
@@ -86,6 +86,7 @@ TEST(QuantManifestTest, StaticInputs) {
     EXPECT_EQ(quant.input, InputQuant::kStaticTensor);
     EXPECT_EQ(quant.input_symmetric, symmetric);
     EXPECT_EQ(quant.weight_strategy, WeightStrategy::kChannel);
+    EXPECT_EQ(manifest->description(), "compressed-tensors w8a8 static");
   }
 }
 
@@ -266,6 +267,7 @@ TEST(CompressedTensorsConfigTest, StaticAndDynamicGroups) {
   EXPECT_EQ((*manifest->find("model.layers.0.self_attn.q_proj")).value(), groups[0].quant);
   EXPECT_EQ((*manifest->find("model.layers.0.mlp.up_proj")).value(), groups[1].quant);
   EXPECT_EQ((*manifest->find("model.layers.0.mlp.down_proj")).value(), groups[2].quant);
+  EXPECT_EQ(manifest->description(), "compressed-tensors w8a8 static and dynamic");
 }
 
 TEST(CompressedTensorsConfigTest, IsTheExactObject) {
