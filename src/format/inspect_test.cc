@@ -109,8 +109,10 @@ TEST(InspectTest, BrokenQuantizationIsNamed) {
       contains(problems, "'model.layers.0.a.weight' is I8, but there is no 'model.layers.0.a.weight_scale'"));
   EXPECT_TRUE(contains(problems, "'model.layers.0.b.weight_scale' has shape [7, 1]"));
   EXPECT_TRUE(contains(problems, "'model.layers.0.c.weight_scale' has no weight"));
-  EXPECT_TRUE(contains(problems, "'model.layers.0.d.weight' is BF16, but config.json says"));
-  EXPECT_TRUE(contains(problems, "'lm_head.weight' is I8, but config.json does not say"));
+  EXPECT_TRUE(
+      contains(problems, "'model.layers.0.d.weight' is BF16, but config.json's quantization_config says"));
+  EXPECT_TRUE(
+      contains(problems, "'lm_head.weight' is I8, but config.json's quantization_config does not say"));
   EXPECT_EQ(inspected(folder.path()).find("problems")->as_array().size(), 5u) << problems;
 }
 
