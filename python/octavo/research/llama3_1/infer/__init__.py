@@ -1,0 +1,1 @@
+"""Llama 3.1 as it is run."""

@@ -1,0 +1,14 @@
+"""Llama's decoder layer, by the name under which quantizing scripts put it into ``PTQ.decoder_layer_types``."""
+from __future__ import annotations
+
+from typing import ClassVar
+
+from octavo.network import DecoderLayer
+
+__all__ = ["ParallelTransformerLayer"]
+
+
+class ParallelTransformerLayer(DecoderLayer):
+    """The decoder layers of a Llama network."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("llama",)
