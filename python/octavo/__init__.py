@@ -22,7 +22,7 @@ if typing.TYPE_CHECKING:
     from .outputs import CompletionOutput as CompletionOutput
     from .outputs import RequestOutput as RequestOutput
     from .sampling_params import SamplingParams as SamplingParams
-    from .save_checkpoint import save_checkpoint as save_checkpoint
+    from .checkpoint import save_checkpoint as save_checkpoint
     from .tokenizer import AutoTokenizer as AutoTokenizer
 
 _ERRORS = (
@@ -44,7 +44,7 @@ _HOME = {
     "RequestOutput": "outputs",
     "SamplingParams": "sampling_params",
     "__version__": "_native",
-    "save_checkpoint": "save_checkpoint",
+    "save_checkpoint": "checkpoint",
     **dict.fromkeys(_ERRORS, "_native"),
 }
 _SUBMODULES = ("dtype", "ptq")

@@ -39,17 +39,20 @@ class _ProgressBar:
     """The core's progress as a tqdm bar: ``what`` is the step under way, "layer 3/36 smooth"."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[Any] = tqdm(total=0, desc="Running PTQ", bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} "
-                                    "[{elapsed}<{remaining}] {postfix}")
+        self._bar: tqdm[Any] | None = None  # nothing is drawn before the first step
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = tqdm(total=total, desc="Running PTQ",
+                             bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}")
         self._bar.total = total
         self._bar.n = done
         self._bar.set_postfix_str(what, refresh=False)
         self._bar.refresh()
 
     def close(self) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 class PTQ:
