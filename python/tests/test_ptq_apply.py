@@ -16,7 +16,7 @@ import octavo
 from octavo import AutoModel, GeneratorDataset, save_checkpoint
 from octavo import dtype as msdtype
 from octavo.common import BackendTarget
-from octavo.ptq import PTQ, OutliersSuppressionType, PTQConfig, PTQMode, QuantGranularity
+from octavo.ptq import PTQ, GPTQQuantConfig, OutliersSuppressionType, PTQConfig, PTQMode, QuantGranularity
 from octavo.research.llama3_1.infer.transformer import ParallelTransformerLayer
 from octavo.research.qwen3.qwen3_transformers import Qwen3ParallelTransformerLayer
 
@@ -157,6 +157,16 @@ def test_quantized_networks_are_not_quantized_again(core: Core, network: Any, wo
     (workplace / "Qwen3-8B-bf16" / "quantization_description.json").write_text("{}")
     with pytest.raises(ValueError, match=r"is quantized already \(quantization_description.json\)"):
         PTQ(CONFIG).apply(AutoModel.from_pretrained("Qwen3-8B-bf16"), samples())
+
+
+def test_warnings_point_at_the_users_line(core: Core, network: Any) -> None:
+    with pytest.warns(UserWarning) as caught:
+        config = PTQConfig(act_quant_dtype=msdtype.int8, algo_args=GPTQQuantConfig(), opname_blacklist=["no_such_layer"])
+        ptq = PTQ(config, OrderedDict({"no_such_pattern": PTQConfig(backend=BackendTarget.CPU)}))
+        ptq.apply(network, samples())
+    assert [str(warning.message).split()[0] for warning in caught] == ["GPTQQuantConfig", "The", "layer_policies:",
+                                                                       "opname_blacklist:"]
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def bad_policies(*entries: tuple[Any, Any]) -> Any:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 DEFINITIONS = """\
 from collections import OrderedDict
@@ -97,3 +98,9 @@ def test_both_scripts(compat: bool, workplace: Path, ceval: Path) -> None:
     assert [re.match(r"Prompt: ('[^']+'), Generated text: (['\"]).+\2$", line) is not None for line in lines] == [True] * 3
     assert [line.split(", Generated")[0] for line in lines] == ["Prompt: 'I am'", "Prompt: 'Today is'",
                                                                 "Prompt: 'Llama is'"]
+
+
+def test_the_page_shows_these_scripts() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) == [
+        with_octavo_imports(DEFINITIONS + QUANTIZE), with_octavo_imports(GENERATE)]

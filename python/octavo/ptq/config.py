@@ -85,7 +85,7 @@ def _require_one_of(name: str, value: object, allowed: Iterable[object]) -> None
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=5)  # the line that built the PTQConfig
+    warnings.warn(message, UserWarning, stacklevel=6)  # the line that built the PTQConfig
 
 
 @suggests_fields

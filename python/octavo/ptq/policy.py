@@ -161,7 +161,9 @@ def resolve(names: Sequence[LayerName], config: PTQConfig, policies: Mapping[str
         NotImplementedError: what Octavo does not have yet.
     """
     claims = _owners(names, config, policies)
-    blacklists = {id(own): _blacklisted(names, own) for own in (config, *policies.values())}
+    blacklists = {}
+    for own in (config, *policies.values()):
+        blacklists[id(own)] = _blacklisted(names, own)
     plans = []
     for name in names:
         claim = claims[name]
