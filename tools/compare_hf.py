@@ -4,8 +4,9 @@
   tools/compare_hf.py MODEL --octavo build/release/octavo [--text FILE] [--tokens 256]
 
 1. The weights that compressed-tensors dequantizes equal `codes * scale` bit for bit.
-2. Logits, on short pieces of a text: with Octavo's rule for activations (absmax / 127) in place of the package's, and
-   fp32 compute, transformers agrees with `octavo score` to 1e-3 of the largest logit. Asked of F32 checkpoints, and of
+   The scales and zero points of static inputs are the stored ones.
+2. Logits, on short pieces of a text: with Octavo's rule for activations (dynamic: absmax / 127; static: x / scale is
+   rounded before the zero point is added) in place of the package's, and fp32 compute, transformers agrees with `octavo score` to 1e-3 of the largest logit. Asked of F32 checkpoints, and of
    most pieces only: the two sum in another order, and where that moves one activation over the edge between two int8
    codes, all that follows moves by a quantization step. A 16-bit checkpoint has such edges everywhere (activations and
    KV cache in bf16); its difference is shown without a limit.
@@ -51,6 +52,14 @@ def token_absmax_127(self, x):
     return torch.nn.functional.linear(torch.round(x / scale) * scale, self.weight, self.bias)
 
 
+def static_input(scale, zero_point):
+    def forward(self, x):
+        codes = (torch.round(x / scale) + zero_point).clamp(-128, 127)
+        return torch.nn.functional.linear((codes - zero_point) * scale, self.weight, self.bias)
+
+    return forward
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
@@ -69,7 +78,7 @@ def main() -> int:
     with torch.no_grad():
         own_rule = model(tokens).logits.double()  # also makes the package dequantize
 
-    n_quantized = n_different = 0
+    n_quantized = n_static = n_different = 0
     for name, module in model.named_modules():
         scale = stored.get(f"{name}.weight_scale")
         if scale is None:
@@ -79,8 +88,16 @@ def main() -> int:
         if not torch.equal(expected, module.weight.data):
             n_different += 1
             print(f"{name}: dequantized weights differ")
+        static = {key: stored[f"{name}.{key}"] for key in ("input_scale", "input_zero_point") if f"{name}.{key}" in stored}
+        n_static += bool(static)
+        if static.keys() != {key for key, _ in module.named_parameters() if key.startswith("input_")}:
+            n_different += 1
+            print(f"{name}: stores {sorted(static)}, the package expects others")
+        elif any(not torch.equal(value.float(), getattr(module, key).float()) for key, value in static.items()):
+            n_different += 1
+            print(f"{name}: static input differs")
     n_stored = sum(name.endswith(".weight_scale") for name in stored)
-    print(f"weights: {n_quantized} of {n_stored} quantized linears loaded, {n_different} differ")
+    print(f"weights: {n_quantized} of {n_stored} quantized linears loaded, {n_static} with static inputs, {n_different} differ")
 
     half = model.dtype != torch.float32
     torch.nn.Module.float(model)  # transformers refuses its own on a quantized model
@@ -89,7 +106,10 @@ def main() -> int:
         if scale is not None:
             module.quantization_enabled = False
             module.weight.data = stored[f"{name}.weight"].float() * scale.float()
-            module.forward = token_absmax_127.__get__(module)
+            forward = token_absmax_127
+            if f"{name}.input_scale" in stored:
+                forward = static_input(stored[f"{name}.input_scale"].float(), stored[f"{name}.input_zero_point"].float())
+            module.forward = forward.__get__(module)
     with torch.no_grad():
         replaced = model(tokens).logits.double()
 

@@ -86,6 +86,16 @@ void fold_group(const LayerSource& source, SmoothGroup group, std::vector<float>
   folds.row_divisor[static_cast<size_t>(*members.producer)] = std::move(factors);
 }
 
+// The narrowest type among the consumers' weights: what it holds, each of them can store.
+tensor::DType scale_storage(const LayerSource& source, const GroupMembers& members) {
+  using enum tensor::DType;
+  const auto any = [&](tensor::DType dtype) {
+    return std::any_of(members.consumers.begin(), members.consumers.end(),
+                       [&](LinearSlot slot) { return source.storage[static_cast<size_t>(slot)] == dtype; });
+  };
+  return any(kBF16) ? kBF16 : any(kF16) ? kF16 : kF32;
+}
+
 // Of what the group's consumers read after the fold: a column factor is what the activation was divided by,
 // the norm's rounding included.
 model::StaticInput folded_input(const ChannelRanges& x, std::span<const float> column_factor,
@@ -192,7 +202,8 @@ LayerFolds make_folds(const Recipe& recipe, const LayerSource& source, const Lay
     for (const LinearSlot slot : members_of(group).consumers) {
       const auto index = static_cast<size_t>(slot);
       if (!source.policy[index].has_static_input()) continue;
-      folds.input[index] = folded_input(range.x, folds.column_factor[index], source.input_scale_storage);
+      folds.input[index] =
+          folded_input(range.x, folds.column_factor[index], scale_storage(source, members_of(group)));
     }
   }
   return folds;

@@ -29,7 +29,6 @@ struct LayerSource {
   // The types in which the file stores them (weights of F16 are F32 in memory).
   std::array<tensor::DType, model::kNLinearSlots> storage{};
   tensor::DType input_norm_storage{}, post_attention_norm_storage{};
-  tensor::DType input_scale_storage = tensor::DType::kF32;  // of static inputs, as the target will have it
 };
 Result<LayerSource> read_layer_source(const format::Checkpoint& checkpoint, const model::ModelConfig& config,
                                       int64_t layer, const LayerPolicy& policy);

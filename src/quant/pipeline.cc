@@ -122,7 +122,6 @@ class Pipeline {
     const auto index = static_cast<size_t>(*layer_);
     const LayerPolicy& policy = flight_.policy.layers[index];
     OCTAVO_ASSIGN_OR_RETURN(source_, read_layer_source(flight_.source, flight_.config, *layer_, policy));
-    source_.input_scale_storage = input_scale_storage(job_.layout, source_.storage[0]);
     run_.layers.push_back({.policy = policy, .choice = {}, .rounding = {}, .input = {}});
     folds_ = {};
     if (!calibrated()) return {};

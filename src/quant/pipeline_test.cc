@@ -93,7 +93,7 @@ TEST(Pipeline, TheStaticRecipeStoresOneInputForThoseThatShareIt) {
               stored(std::string("mlp.up_proj") + suffix).bytes);
     EXPECT_FALSE(written.tensors.contains(std::string("model.layers.1.mlp.down_proj") + suffix));
   }
-  EXPECT_EQ(stored("self_attn.o_proj.input_scale").dtype, tensor::DType::kF32);
+  EXPECT_EQ(stored("self_attn.o_proj.input_scale").dtype, tensor::DType::kF16);
   EXPECT_EQ(stored("self_attn.o_proj.input_zero_point").dtype, tensor::DType::kI8);
 
   const base::Json report = base::read_json_file(target + "/quant_report.json").value();

@@ -1,4 +1,4 @@
-// compressed-tensors: weight, weight_scale [n, 1] and, for static inputs, input_scale F32 [1] and
+// compressed-tensors: weight, weight_scale [n, 1] and, for static inputs, input_scale [1] and
 // input_zero_point I8 [1]. Golden Stick's layout: format/quant_manifest/golden_stick_write.h. Called by
 // target_plan.cc for the specs, by write.cc for the bytes.
 #include "quant/stored_linear.h"
@@ -41,8 +41,7 @@ std::vector<ComputedTensor> golden_stick_linear(const std::string& module, model
     const auto k = static_cast<size_t>(weight.k);
     const std::vector<float> scale(k, input->scale[0]);
     const std::vector<int8_t> zero_point(k, static_cast<int8_t>(input->zero_point));
-    const DType scale_storage = input_scale_storage(Layout::kGoldenStick, storage);
-    tensors.push_back({module + ".input_scale", stored_floats(scale, scale_storage)});
+    tensors.push_back({module + ".input_scale", stored_floats(scale, storage)});
     tensors.push_back({module + ".input_offset", stored_integers<int8_t>(zero_point)});
     const std::vector<float> deq_scale = format::golden_stick_deq_scale(weight.scale, input->scale[0]);
     tensors.push_back({module + ".deq_scale", stored_floats(deq_scale, DType::kF32)});
@@ -62,13 +61,13 @@ std::vector<TensorSpec> stored_linear_specs(Layout layout, const format::TensorI
   const bool is_static = policy.has_static_input();
   if (layout == Layout::kGoldenStick) {
     return format::golden_stick_specs(
-        module, weight.shape[0], weight.shape[1], weight.dtype, input_scale_storage(layout, weight.dtype),
+        module, weight.shape[0], weight.shape[1], weight.dtype,
         is_static ? format::GoldenStickScheme::kW8A8 : format::GoldenStickScheme::kW8A8Dynamic);
   }
   std::vector<TensorSpec> specs = {{weight.name, DType::kI8, weight.shape},
                                    {weight.name + "_scale", weight.dtype, {weight.shape[0], 1}}};
   if (is_static) {
-    specs.push_back({module + ".input_scale", input_scale_storage(layout, weight.dtype), {1}});
+    specs.push_back({module + ".input_scale", weight.dtype, {1}});
     specs.push_back({module + ".input_zero_point", DType::kI8, {1}});
   }
   return specs;
@@ -82,15 +81,10 @@ std::vector<ComputedTensor> stored_linear(Layout layout, const std::string& modu
   tensors.push_back({module + ".weight_scale", stored_floats(weight.scale, storage)});
   if (weight.input) {
     const auto zero_point = static_cast<int8_t>(weight.input->zero_point);
-    tensors.push_back(
-        {module + ".input_scale", stored_floats(weight.input->scale, input_scale_storage(layout, storage))});
+    tensors.push_back({module + ".input_scale", stored_floats(weight.input->scale, storage)});
     tensors.push_back({module + ".input_zero_point", stored_integers<int8_t>({&zero_point, 1})});
   }
   return tensors;
-}
-
-DType input_scale_storage(Layout layout, DType weights) {
-  return layout == Layout::kGoldenStick && weights == DType::kBF16 ? DType::kBF16 : DType::kF32;
 }
 
 }  // namespace octavo::quant

@@ -22,16 +22,12 @@ struct ComputedTensor {
   tensor::Buffer bytes;
 };
 
-// `weight` is the source's "MODULE.weight" [n, k]; scales are stored in its type. In the order of writing.
+// `weight` is the source's "MODULE.weight" [n, k]; its scales and those of its input are stored in its type,
+// in which other readers hold them. In the order of writing.
 std::vector<format::TensorSpec> stored_linear_specs(Layout layout, const format::TensorInfo& weight,
                                                     const LinearPolicy& policy);
 // The bytes of these tensors. Takes the codes of `weight` (kI8).
 std::vector<ComputedTensor> stored_linear(Layout layout, const std::string& module,
                                           model::LinearWeight weight, tensor::DType storage);
-
-// The type in which a layout stores the scale of static inputs, given that of the layer's weights. Readers of
-// Golden Stick's layout hold it in the model's type, beside a product of scales in F32: stored so, it is the
-// same number in both.
-tensor::DType input_scale_storage(Layout layout, tensor::DType weights);
 
 }  // namespace octavo::quant

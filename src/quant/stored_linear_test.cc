@@ -62,7 +62,8 @@ TEST(StoredLinear, EverySpecHasItsBytes) {
 
 TEST(StoredLinear, CompressedTensorsHasOneScaleAndZeroPoint) {
   const auto tensors = stored(Layout::kCompressedTensors, true);
-  EXPECT_EQ(values<float>(tensors.at("m.up.input_scale")), std::vector<float>{0.125F});
+  EXPECT_EQ(values<uint16_t>(tensors.at("m.up.input_scale")),
+            std::vector<uint16_t>{tensor::bf16_from_f32(0.125F)});
   EXPECT_EQ(values<int8_t>(tensors.at("m.up.input_zero_point")), std::vector<int8_t>{-7});
   EXPECT_EQ(stored(Layout::kCompressedTensors, false).size(), 2U);
 }

@@ -9,14 +9,13 @@
 namespace octavo::format {
 
 std::vector<TensorSpec> golden_stick_specs(const std::string& module, int64_t n, int64_t k,
-                                           tensor::DType weight_storage, tensor::DType input_storage,
-                                           GoldenStickScheme scheme) {
+                                           tensor::DType storage, GoldenStickScheme scheme) {
   using enum tensor::DType;
   std::vector<TensorSpec> specs = {{module + ".weight", kI8, {n, k}},
-                                   {module + ".weight_scale", weight_storage, {n}},
+                                   {module + ".weight_scale", storage, {n}},
                                    {module + ".weight_offset", kI32, {n}}};
   if (scheme == GoldenStickScheme::kW8A8) {
-    specs.push_back({module + ".input_scale", input_storage, {k}});
+    specs.push_back({module + ".input_scale", storage, {k}});
     specs.push_back({module + ".input_offset", kI8, {k}});
     specs.push_back({module + ".deq_scale", kF32, {n}});
     specs.push_back({module + ".quant_bias", kI32, {n}});

@@ -29,8 +29,7 @@ enum class GoldenStickScheme {
 //   input_scale [k], input_offset I8 [k]: one value each, repeated     deq_scale F32 [n]     quant_bias I32
 //   [n]
 std::vector<TensorSpec> golden_stick_specs(const std::string& module, int64_t n, int64_t k,
-                                           tensor::DType weight_storage, tensor::DType input_storage,
-                                           GoldenStickScheme scheme);
+                                           tensor::DType storage, GoldenStickScheme scheme);
 
 // y = (sum_k code[k] w[j,k] + quant_bias[j]) * deq_scale[j]
 std::vector<float> golden_stick_deq_scale(std::span<const float> weight_scale, float input_scale);

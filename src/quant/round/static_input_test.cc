@@ -53,10 +53,13 @@ TEST(StaticInput, ExtremeRangesHaveAUsableScale) {
   constexpr float kMax = std::numeric_limits<float>::max();
   for (const auto& [min, max] :
        {std::pair(-kMax, kMax), std::pair(0.0F, 1e-44F), std::pair(-1e-44F, 1e-44F)}) {
-    const model::StaticInput input = static_input(min, max, DType::kF32);
-    EXPECT_TRUE(std::isnormal(input.scale[0])) << min;
-    EXPECT_GE(input.zero_point, -128);
-    EXPECT_LE(input.zero_point, 127);
+    for (const DType storage : {DType::kF32, DType::kBF16, DType::kF16}) {
+      const model::StaticInput input = static_input(min, max, storage);
+      EXPECT_TRUE(std::isnormal(input.scale[0])) << min;
+      EXPECT_EQ(input.scale[0], tensor::round_to_dtype(storage, input.scale[0]));
+      EXPECT_GE(input.zero_point, -128);
+      EXPECT_LE(input.zero_point, 127);
+    }
   }
 }
 
