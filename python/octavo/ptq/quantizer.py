@@ -44,15 +44,20 @@ class _ProgressBar:
     def __call__(self, what: str, done: int, total: int) -> None:
         if self._bar is None:
             self._bar = tqdm(total=total, desc="Running PTQ",
-                             bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}")
+                             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]")
         self._bar.total = total
         self._bar.n = done
         self._bar.set_postfix_str(what, refresh=False)
         self._bar.refresh()
 
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    def close(self, finished: bool) -> None:
+        """Leaves the bar as the last line, full when all is done."""
+        if self._bar is None:
+            return
+        if finished:
+            self._bar.set_postfix_str("", refresh=False)
+            self._bar.update(self._bar.total - self._bar.n)
+        self._bar.close()
 
 
 class PTQ:
@@ -184,10 +189,10 @@ class PTQ:
                              format="golden-stick" if self._config.backend is BackendTarget.ASCEND
                              else "compressed-tensors", **samples)
         except BaseException:
+            bar.close(finished=False)
             folder.remove()
             raise
-        finally:
-            bar.close()
+        bar.close(finished=True)
         return ModelFolder(target, folder)
 
     @suggests_keywords
