@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/test_environment.h"
+
 namespace octavo {
 namespace {
 
@@ -22,10 +24,7 @@ Engine& demo() {
   return engine;
 }
 
-std::string data_model(const std::string& name) {
-  const char* chosen = std::getenv("OCTAVO_DATA");
-  return std::string(chosen != nullptr ? chosen : OCTAVO_SOURCE_DIR "/../shared/data") + "/models/" + name;
-}
+std::string data_model(const std::string& name) { return base::test_data_folder() + "/models/" + name; }
 
 struct Output {
   std::string text;

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -60,15 +62,26 @@ std::string parent_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// A name beside `path` that no other call of this or another process uses: "dir/.name.tmp-PID-N".
-std::string temporary_name(const std::string& path) {
-  static std::atomic<uint64_t> counter{0};
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+// What every temporary name of this host for `path` begins with: "dir/.name.KIND-HOST-".
+std::string temporary_prefix(const std::string& path, const char* kind) {
   const size_t slash = path.rfind('/');
   const size_t name = slash == std::string::npos ? 0 : slash + 1;
   // File systems allow 255 bytes a name; a long one is cut at a character so that the suffix fits.
-  std::string shown = path.substr(name, 200);
+  std::string shown = path.substr(name, 190);
   shown.resize(std::max<size_t>(valid_utf8_prefix(shown), 1));
-  return path.substr(0, name) + "." + shown + ".tmp-" + std::to_string(::getpid()) + "-" +
+  return path.substr(0, name) + "." + shown + "." + kind + "-" + host_name().substr(0, 24) + "-";
+}
+
+// A name beside `path` that no other call of this or another process uses: the prefix and "PID-N". Of kind
+// "tmp" is what is not finished, of kind "old" what it replaces.
+std::string temporary_name(const std::string& path, const char* kind = "tmp") {
+  static std::atomic<uint64_t> counter{0};
+  return temporary_prefix(path, kind) + std::to_string(::getpid()) + "-" +
          std::to_string(counter.fetch_add(1));
 }
 
@@ -239,6 +252,27 @@ Status write_file_atomic(const std::string& path, std::string_view bytes) {
   return file.commit();
 }
 
+namespace {
+
+// Folders that processes of this host began under a temporary name of `target` and, killed, left behind.
+void remove_abandoned(const std::string& target) {
+  const std::string prefix = temporary_prefix(target, "tmp");
+  const std::string parent = parent_of(target);
+  const Result<std::vector<std::string>> names = list_folder(parent);
+  if (!names.ok()) return;
+  const std::string begin = prefix.substr(prefix.rfind('/') + 1);  // npos + 1 is 0
+  for (const std::string& name : names.value()) {
+    if (!name.starts_with(begin)) continue;
+    int pid = 0;
+    const char* digits = name.data() + begin.size();
+    const auto [end, error] = std::from_chars(digits, name.data() + name.size(), pid);
+    if (error != std::errc() || pid <= 0 || end == name.data() + name.size() || *end != '-') continue;
+    if (::kill(pid, 0) != 0 && errno == ESRCH) remove_tree(join_path(parent, name));
+  }
+}
+
+}  // namespace
+
 Result<AtomicFolder> AtomicFolder::create(const std::string& path, bool replace) {
   OCTAVO_RETURN_IF_ERROR(check_path(path));
   const std::string target = without_trailing_slashes(path);
@@ -249,6 +283,7 @@ Result<AtomicFolder> AtomicFolder::create(const std::string& path, bool replace)
   if (path_exists(target) && !is_folder(target)) {
     return invalid_argument("cannot replace " + base::quoted(target) + ": it is not a folder");
   }
+  remove_abandoned(target);
   AtomicFolder folder;
   folder.path_ = target;
   folder.replace_ = replace;
@@ -272,7 +307,7 @@ Status AtomicFolder::commit() {
   OCTAVO_RETURN_IF_ERROR(sync_tree(temporary_path_));
   std::string old;  // the replaced folder, under a temporary name
   if (replace_ && path_exists(path_)) {
-    old = temporary_name(path_);
+    old = temporary_name(path_, "old");
     if (::rename(path_.c_str(), old.c_str()) != 0) return os_error("replace folder", path_, errno);
   } else if (path_exists(path_)) {
     // rename() would silently take the place of an empty folder that appeared meanwhile.

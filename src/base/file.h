@@ -59,7 +59,7 @@ Status write_file_atomic(const std::string& path, std::string_view bytes);
 
 // A folder under a temporary name beside `path`, renamed to it by commit(); without commit() the destructor
 // removes it and all in it. create() refuses an existing `path` unless `replace` is set; then commit() swaps
-// the old one out.
+// the old one out. What a killed process of this host left of the same folder is removed.
 class AtomicFolder {
  public:
   static Result<AtomicFolder> create(const std::string& path, bool replace = false);

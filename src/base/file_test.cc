@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -162,6 +163,23 @@ TEST_F(FileTest, FolderThatAppearsMeanwhileStays) {
   ASSERT_EQ(::mkdir(path("model").c_str(), 0700), 0);
   EXPECT_FALSE(folder->commit().ok());
   EXPECT_TRUE(path_exists(path("model")));
+}
+
+TEST_F(FileTest, WhatAKilledProcessLeftOfAFolderIsRemoved) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto folder = AtomicFolder::create(path("model"));
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_EQ(list_folder(path("")).value().size(), 1U);
+  const auto other = AtomicFolder::create(path("model2"));
+  EXPECT_EQ(list_folder(path("")).value().size(), 2U) << "another target's leavings are not touched";
+  const auto running = AtomicFolder::create(path("model"));
+  const auto beside = AtomicFolder::create(path("model"));
+  const std::vector<std::string> names = list_folder(path("")).value();
+  EXPECT_EQ(names.size(), 3U) << "of live processes nothing is removed";
 }
 
 TEST_F(FileTest, PathsAndDisk) {

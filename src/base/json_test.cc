@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/test_environment.h"
 
 namespace octavo::base {
 namespace {
@@ -156,9 +157,7 @@ TEST(JsonTest, TypedAccessNamesKeyAndTypes) {
 }
 
 TEST(JsonTest, ReadsARealTokenizer) {
-  const char* data = std::getenv("OCTAVO_DATA");
-  const std::string path = join_path(data != nullptr ? data : OCTAVO_SOURCE_DIR "/../shared/data",
-                                     "qwen3-tokenizer/tokenizer.json");
+  const std::string path = join_path(test_data_folder(), "qwen3-tokenizer/tokenizer.json");
   if (!path_exists(path)) GTEST_SKIP() << "test data " << path << " is missing";
   const Result<Json> tree = read_json_file(path);
   ASSERT_TRUE(tree.ok()) << tree.status().message();

@@ -9,17 +9,13 @@
 #include <map>
 #include <set>
 
+#include "base/test_environment.h"
 #include "data/ceval.h"
 
 namespace octavo::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string shared_data() {
-  const char* folder = std::getenv("OCTAVO_DATA");
-  return folder != nullptr ? folder : OCTAVO_SOURCE_DIR "/../shared/data";
-}
 
 class DatasetTest : public ::testing::Test {
  protected:
@@ -194,7 +190,7 @@ TEST_F(DatasetTest, SpecsAndNumbersAreChecked) {
 }
 
 TEST_F(DatasetTest, TheRealCevalHasEverySubject) {
-  const std::string folder = shared_data() + "/ceval";
+  const std::string folder = base::test_data_folder() + "/ceval";
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is missing";
   for (const std::string split : {"", "@dev"}) {
     const auto samples = load("ceval:" + folder + split, {.n_samples = 200, .length_tokens = 400});

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/test_environment.h"
 #include "format/test_folder.h"
 
 namespace octavo::format {
@@ -213,7 +214,7 @@ TEST_F(CheckpointTest, TheFingerprintFollowsHeadersAndConfig) {
 }
 
 TEST_F(CheckpointTest, OpensRealModels) {
-  const std::string models = test_data() + "/models";
+  const std::string models = base::test_data_folder() + "/models";
   if (!base::is_folder(models)) GTEST_SKIP() << "test data " << models << " is missing";
   const auto names = base::list_folder(models);
   ASSERT_TRUE(names.ok());

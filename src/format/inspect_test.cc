@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/test_environment.h"
 #include "format/quant_manifest/quant_manifest.h"
 #include "format/safetensors_writer.h"
 #include "format/test_folder.h"
@@ -155,7 +156,7 @@ TEST(InspectTest, WhatIsNoModelIsRefused) {
 }
 
 TEST(InspectTest, GoldenStickFoldersAreDescribed) {
-  const std::string folder = test_data() + "/golden-stick";
+  const std::string folder = base::test_data_folder() + "/golden-stick";
   if (!base::is_folder(folder)) GTEST_SKIP() << "test data " << folder << " is missing";
   for (const char* name : {"format-b-ascend", "format-b-none", "source"}) {
     EXPECT_EQ(inspected(base::join_path(folder, name)).find("architecture")->as_string(), "Qwen3ForCausalLM")

@@ -6,6 +6,7 @@
 
 #include <random>
 
+#include "base/test_environment.h"
 #include "format/test_folder.h"
 
 namespace octavo::format {
@@ -237,7 +238,7 @@ TEST(SafetensorsTest, AFileCutShortWhileItIsReadIsAnError) {
 }
 
 TEST(SafetensorsTest, ReadsFilesOfOtherWriters) {
-  const std::string folder = test_data() + "/safetensors/foreign";
+  const std::string folder = base::test_data_folder() + "/safetensors/foreign";
   if (!base::is_folder(folder)) GTEST_SKIP() << "test data " << folder << " is missing";
   const auto names = base::list_folder(folder);
   ASSERT_TRUE(names.ok());

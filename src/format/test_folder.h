@@ -53,9 +53,4 @@ inline bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-inline std::string test_data() {
-  const char* data = std::getenv("OCTAVO_DATA");
-  return data != nullptr ? data : OCTAVO_SOURCE_DIR "/../shared/data";
-}
-
 }  // namespace octavo::format

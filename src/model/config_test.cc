@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/test_environment.h"
 #include "model/arch/arch_spec.h"
 #include "model/registry.h"
 
@@ -256,9 +257,7 @@ TEST(ModelConfig, SurvivesAnyValue) {
 
 // Every real config.json: dense Qwen3 and Llama parse, all others are refused by name.
 TEST(ModelConfig, RealConfigs) {
-  const char* environment = std::getenv("OCTAVO_DATA");
-  const std::filesystem::path data =
-      environment != nullptr ? environment : OCTAVO_SOURCE_DIR "/../shared/data";
+  const std::filesystem::path data = base::test_data_folder();
   if (!std::filesystem::exists(data)) GTEST_SKIP() << "no test data at " << data;
   int n_parsed = 0, n_refused = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(data)) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/test_environment.h"
 #include "model/test_checkpoint.h"
 #include "model/test_model.h"
 
@@ -186,8 +187,7 @@ TEST(Model, OverflowReachesTheLogits) {
 
 // The small published models.
 TEST(Model, RealCheckpoints) {
-  const char* environment = std::getenv("OCTAVO_DATA");
-  const std::string data = environment != nullptr ? environment : OCTAVO_SOURCE_DIR "/../shared/data";
+  const std::string data = base::test_data_folder();
   if (!std::filesystem::exists(data)) GTEST_SKIP() << "no test data at " << data;
   base::ThreadPool pool(2);
   for (const char* name : {"models/tinystories-656k", "models/stories260k", "golden-stick/source"}) {

@@ -77,7 +77,8 @@ using NamedSources = std::vector<std::pair<std::string, std::string>>;
 Result<NamedSources> sources_of(const base::Json& config) {
   const base::Json* entry = config.find("chat_template");
   if (entry == nullptr || entry->is_null()) {
-    return not_found("no chat template: 'chat_template' is missing, pass a .jinja file instead");
+    return not_found(
+        "no chat template: neither 'chat_template' in tokenizer_config.json nor chat_template.jinja");
   }
   if (entry->is_string()) return NamedSources{{"default", entry->as_string()}};
   if (!entry->is_array()) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/test_environment.h"
 
 namespace octavo::text {
 namespace {
@@ -33,11 +34,6 @@ ChatTemplate parsed(std::string_view source) {
   auto chat = ChatTemplate::parse(source);
   EXPECT_TRUE(chat.ok()) << chat.status().message();
   return chat.ok() ? *std::move(chat) : *ChatTemplate::parse("");
-}
-
-std::string data_folder() {
-  const char* folder = std::getenv("OCTAVO_DATA");
-  return folder != nullptr ? folder : OCTAVO_SOURCE_DIR "/../shared/data";
 }
 
 class Folder {
@@ -176,8 +172,10 @@ TEST(LoadChatTemplate, ErrorsNameTheFile) {
     folder.write("tokenizer_config.json", text);
     return load_chat_template(folder.path()).status().message();
   };
-  EXPECT_EQ(failure("{}"),
-            config + ": no chat template: 'chat_template' is missing, pass a .jinja file instead");
+  EXPECT_EQ(
+      failure("{}"),
+      config +
+          ": no chat template: neither 'chat_template' in tokenizer_config.json nor chat_template.jinja");
   EXPECT_EQ(failure("[]"), config + ": expected an object, found array");
   EXPECT_EQ(failure(R"({"chat_template": 5})"),
             config + ": 'chat_template' must be a string or a list, found integer");
@@ -196,7 +194,7 @@ bool differs_from_transformers(const std::string& name) {
 }
 
 TEST(RealTemplates, HuggingfaceJsCases) {
-  const std::string path = data_folder() + "/chat-templates/hfjs_chat_templates.json";
+  const std::string path = base::test_data_folder() + "/chat-templates/hfjs_chat_templates.json";
   if (!base::path_exists(path)) GTEST_SKIP() << path << " is missing";
   const auto cases = base::read_json_file(path);
   ASSERT_TRUE(cases.ok()) << cases.status().message();
@@ -213,7 +211,7 @@ TEST(RealTemplates, HuggingfaceJsCases) {
 }
 
 TEST(RealTemplates, AllParse) {
-  const std::string folder = data_folder() + "/chat-templates/templates";
+  const std::string folder = base::test_data_folder() + "/chat-templates/templates";
   if (!base::is_folder(folder)) GTEST_SKIP() << folder << " is missing";
   const auto names = base::list_folder(folder);
   ASSERT_TRUE(names.ok());
@@ -228,7 +226,7 @@ TEST(RealTemplates, Checkpoints) {
   const std::string variables =
       R"({"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": true})";
   for (const char* name : {"qwen3-tokenizer", "qwen2.5-tokenizer", "llama-tokenizer/llama3"}) {
-    const std::string folder = data_folder() + "/" + name;
+    const std::string folder = base::test_data_folder() + "/" + name;
     if (!base::is_folder(folder)) GTEST_SKIP() << folder << " is missing";
     const auto chat = load_chat_template(folder);
     ASSERT_TRUE(chat.ok()) << chat.status().message();

@@ -6,15 +6,11 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "base/test_environment.h"
 #include "text/tokenizer.h"
 
 namespace octavo::text {
 namespace {
-
-std::string data_folder() {
-  const char* folder = std::getenv("OCTAVO_DATA");
-  return folder ? folder : OCTAVO_SOURCE_DIR "/../shared/data";
-}
 
 struct Vectors {
   const char* tokenizer;
@@ -25,9 +21,9 @@ void PrintTo(const Vectors& vectors, std::ostream* os) { *os << vectors.name; }
 class TokenizerData : public testing::TestWithParam<Vectors> {};
 
 TEST_P(TokenizerData, VectorsOfLlamaCpp) {
-  const std::string path = base::join_path(data_folder(), GetParam().tokenizer);
+  const std::string path = base::join_path(base::test_data_folder(), GetParam().tokenizer);
   const std::string stem =
-      base::join_path(data_folder(), "tokenizer-vectors/ggml-vocab-") + GetParam().name + ".gguf";
+      base::join_path(base::test_data_folder(), "tokenizer-vectors/ggml-vocab-") + GetParam().name + ".gguf";
   if (!base::path_exists(path) || !base::path_exists(stem + ".inp")) GTEST_SKIP() << path << " is missing";
   const auto tokenizer = Tokenizer::load(path);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
@@ -61,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(All, TokenizerData,
                          });
 
 TEST(TokenizerDataQwen3, RoundTripsItsOwnFile) {
-  const std::string folder = base::join_path(data_folder(), "qwen3-tokenizer");
+  const std::string folder = base::join_path(base::test_data_folder(), "qwen3-tokenizer");
   if (!base::path_exists(folder)) GTEST_SKIP() << folder << " is missing";
   const auto tokenizer = Tokenizer::load(folder);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();

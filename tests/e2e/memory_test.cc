@@ -4,23 +4,16 @@
 
 #include <filesystem>
 
+#include "base/test_environment.h"
 #include "program.h"
 
 namespace octavo::e2e {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
-
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 TEST(Memory, TwelveAndThirtySixLayersQuantizeUnderOneLimit) {
-  if (kSanitized) GTEST_SKIP() << "a sanitizer's shadow memory does not fit under RLIMIT_DATA";
+  if (base::kSanitized) GTEST_SKIP() << "a sanitizer's shadow memory does not fit under RLIMIT_DATA";
   const TemporaryFolder folder;
   const std::string calibration = "text:" OCTAVO_SOURCE_DIR "/tests/data/prose.txt";
   // A layer of this width is 6.4 MiB of bf16: 36 of them alone would not fit under the limit, let alone as
@@ -49,7 +42,7 @@ TEST(Memory, TwelveAndThirtySixLayersQuantizeUnderOneLimit) {
 }
 
 TEST(Memory, ALimitThatIsTooSmallIsAnErrorAndLeavesNothing) {
-  if (kSanitized) GTEST_SKIP() << "a sanitizer's shadow memory does not fit under RLIMIT_DATA";
+  if (base::kSanitized) GTEST_SKIP() << "a sanitizer's shadow memory does not fit under RLIMIT_DATA";
   const TemporaryFolder folder;
   RunOptions limited;
   limited.data_limit_bytes = 12 * kMiB;

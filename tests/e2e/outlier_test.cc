@@ -11,6 +11,7 @@
 #include "octavo/text.h"
 
 #include "base/json.h"
+#include "base/test_environment.h"
 #include "engine/loaded_model.h"
 #include "engine/logits_reader.h"
 #include "program.h"
@@ -21,12 +22,10 @@ namespace {
 using base::Json;
 
 // Everything here takes a sanitizer or a build without optimization many times as long.
-#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if !defined(__OPTIMIZE__)
 constexpr bool kSlowBuild = true;
-#elif defined(__has_feature)
-constexpr bool kSlowBuild = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
 #else
-constexpr bool kSlowBuild = false;
+constexpr bool kSlowBuild = base::kSanitized;
 #endif
 
 constexpr int kNWindows = kSlowBuild ? 4 : 16;  // of 128 tokens; the prose has 16

@@ -15,6 +15,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/test_environment.h"
+
 namespace octavo::e2e {
 
 namespace {
@@ -149,8 +151,7 @@ base::Json json_of(const std::string& text) {
 std::string demo_model() { return OCTAVO_SOURCE_DIR "/models/demo"; }
 
 std::string data_folder() {
-  const char* chosen = std::getenv("OCTAVO_DATA");
-  const std::string folder = chosen != nullptr ? chosen : OCTAVO_SOURCE_DIR "/../shared/data";
+  const std::string folder = base::test_data_folder();
   return fs::is_directory(folder) ? folder : "";
 }
 
