@@ -122,9 +122,9 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if target.is_dir() and overwrite and (target / "config.json").is_file():
         return
     if target.exists():
-        hint = "; give overwrite=True to replace it" if (target / "config.json").is_file() and not overwrite else ""
-        raise FileExistsError(f"save_checkpoint: {str(target)!r} is already there; remove it or save under another "
-                              f"name{hint}")
+        replaceable = (target / "config.json").is_file() and not overwrite
+        raise FileExistsError(f"save_checkpoint: {str(target)!r} is already there; remove it or save under another name"
+                              + (", or give overwrite=True to replace it" if replaceable else ""))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save_checkpoint: the folder {str(target.parent)!r} is not there")
 

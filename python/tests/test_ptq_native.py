@@ -2,6 +2,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -94,3 +98,25 @@ def test_a_filter_that_takes_a_needed_tensor(workplace: Path) -> None:
     with pytest.raises(ValueError, match=r"without model\.layers\.0\.mlp\.up_proj\.weight_scale, which.*would not load"):
         save_checkpoint(network, "less", choice_func=lambda name: name != "model.layers.0.mlp.up_proj.weight_scale")
     assert not (workplace / "less").exists()
+
+
+def test_ctrl_c_ends_the_script_and_leaves_nothing(workplace: Path, ceval: Path) -> None:
+    (workplace / "script.py").write_text("""\
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background may have it ignored
+from octavo import AutoModel, GeneratorDataset
+from octavo import dtype as msdtype
+from octavo.ptq import PTQ, OutliersSuppressionType, PTQConfig
+config = PTQConfig(act_quant_dtype=msdtype.int8, outliers_suppression=OutliersSuppressionType.SMOOTH)
+PTQ(config).apply(AutoModel.from_pretrained("Qwen3-8B-bf16"), GeneratorDataset("ceval", ["input_ids"]))
+""")
+    before = set(workplace.iterdir())
+    script = subprocess.Popen([sys.executable, "script.py"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while set(workplace.iterdir()) == before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    script.send_signal(signal.SIGINT)
+    _, errors = script.communicate(timeout=60)
+    assert script.returncode == -signal.SIGINT
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert set(workplace.iterdir()) == before
