@@ -88,8 +88,8 @@ Result<quant::Job> make_job(const QuantizeOptions& options) {
                                           ? quant::load_recipe(options.recipe)
                                           : quant::parse_recipe_text(options.recipe_text));
   OCTAVO_RETURN_IF_ERROR(set_calibration(options, job));
-  job.layout = options.format == OutputFormat::kGoldenStick ? quant::Layout::kGoldenStick
-                                                            : quant::Layout::kCompressedTensors;
+  job.layout = options.format == OutputFormat::kGoldenStick ? format::QuantLayout::kGoldenStick
+                                                            : format::QuantLayout::kCompressedTensors;
   job.n_threads = options.n_threads;
   job.max_shard_bytes = options.max_shard_bytes;
   job.overwrite = options.overwrite;

@@ -85,9 +85,9 @@ std::vector<format::QuantGroup> quant_groups(const model::ModelConfig& config, c
   return {with_static, dynamic};
 }
 
-Status write_manifest(Layout layout, const Preflight& flight, const std::string& folder) {
+Status write_manifest(QuantLayout layout, const Preflight& flight, const std::string& folder) {
   const std::string path = base::join_path(folder, "config.json");
-  if (layout == Layout::kCompressedTensors) {
+  if (layout == QuantLayout::kCompressedTensors) {
     base::Json config = flight.source.config();
     OCTAVO_ASSIGN_OR_RETURN(base::Json section, compressed_tensors(flight));
     config.set("quantization_config", std::move(section));

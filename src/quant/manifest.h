@@ -17,6 +17,6 @@ namespace octavo::quant {
 // would take that for its fused q, k, v before it looks at their names.
 std::vector<format::QuantGroup> quant_groups(const model::ModelConfig& config, const ModelPolicy& policy);
 
-Status write_manifest(Layout layout, const Preflight& flight, const std::string& folder);
+Status write_manifest(QuantLayout layout, const Preflight& flight, const std::string& folder);
 
 }  // namespace octavo::quant

@@ -81,7 +81,7 @@ TEST(WriteManifest, GoldenStickHasATagForEveryTensorAndTheSourcesConfig) {
   const TempFolder folder;
   Job job =
       make_job(golden_path("qwen3-bf16-tied"), folder.path() + "/out", *load_recipe("w8a8-smoothquant"));
-  job.layout = Layout::kGoldenStick;
+  job.layout = QuantLayout::kGoldenStick;
   const auto outcome = run_job(job);
   ASSERT_TRUE(outcome.ok()) << outcome.status().message();
   EXPECT_EQ(base::read_file(job.target + "/config.json").value(),

@@ -7,10 +7,12 @@
 #include <system_error>
 #include <utility>
 
+#include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/text_format.h"
+#include "format/quant_manifest/quant_manifest.h"
 #include "model/arch/arch_spec.h"
 #include "quant/calibration_set.h"
 #include "quant/write.h"
@@ -59,13 +61,18 @@ Status check_target(const Job& job) {
 }
 
 Status check_is_float(const format::Checkpoint& source) {
-  const base::Json* section = source.config().find("quantization_config");
-  if (section == nullptr || section->is_null()) return {};
-  const base::Json* method = section->find("quant_method");
-  const std::string how =
-      method != nullptr && method->is_string() ? " (" + base::quoted(method->as_string()) + ")" : "";
-  return invalid_argument(source.folder() + " is already quantized" + how +
-                          "; quantize the float checkpoint that it was made from");
+  std::string how;
+  if (const base::Json* section = source.config().find("quantization_config");
+      section != nullptr && !section->is_null()) {  // of whatever method: none need be one that Octavo knows
+    const base::Json* method = section->find("quant_method");
+    how = method != nullptr && method->is_string() ? method->as_string() : "quantization_config";
+  } else {
+    OCTAVO_ASSIGN_OR_RETURN(const format::QuantManifest manifest, format::QuantManifest::read(source));
+    if (manifest.empty()) return {};
+    how = manifest.description();
+  }
+  return invalid_argument(source.folder() + " is already quantized (" + base::quoted(how) +
+                          "); quantize the float checkpoint that it was made from");
 }
 
 // The files that the target takes over unchanged: a broken one would make a folder that cannot be used.
@@ -170,6 +177,7 @@ Result<std::vector<data::TokenSample>> load_samples(const Job& job, const model:
 }  // namespace
 
 Result<Preflight> preflight(const Job& job) {
+  OCTAVO_CHECK(job.layout != QuantLayout::kAscend);  // read only; no option asks for it
   OCTAVO_RETURN_IF_ERROR(check_target(job));
   OCTAVO_ASSIGN_OR_RETURN(format::Checkpoint source, format::Checkpoint::open(job.source));
   OCTAVO_RETURN_IF_ERROR(check_is_float(source));

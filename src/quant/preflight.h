@@ -26,7 +26,7 @@ struct Job {
   base::Json calibration;  // how they were asked for, for the report
   int n_threads = 0;       // 0: every core this process may use
   uint64_t max_shard_bytes = uint64_t{5} << 30;
-  Layout layout = Layout::kCompressedTensors;
+  QuantLayout layout = QuantLayout::kCompressedTensors;
   bool overwrite = false;
 };
 

@@ -116,11 +116,10 @@ Json make_report(const Job& job, const Preflight& flight, const RunRecord& run) 
   tree.set("source", JsonObject{{"architecture", flight.config.arch->architecture},
                                 {"fingerprint", hex(flight.source.fingerprint())},
                                 {"n_bytes", flight.source_bytes}});
-  tree.set("target",
-           JsonObject{{"layout", job.layout == Layout::kGoldenStick ? "golden-stick" : "compressed-tensors"},
-                      {"n_bytes", flight.plan.n_bytes},
-                      {"n_int8_linears", flight.policy.n_quantized},
-                      {"n_static_inputs", flight.policy.n_static}});
+  tree.set("target", JsonObject{{"layout", format::layout_name(job.layout)},
+                                {"n_bytes", flight.plan.n_bytes},
+                                {"n_int8_linears", flight.policy.n_quantized},
+                                {"n_static_inputs", flight.policy.n_static}});
   tree.set("recipe", job.recipe.to_json());
   tree.set("calibration", calibration_json(job, flight, run));
   tree.set("warnings", JsonArray(flight.warnings.begin(), flight.warnings.end()));

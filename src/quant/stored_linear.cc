@@ -55,11 +55,11 @@ std::vector<ComputedTensor> golden_stick_linear(const std::string& module, model
 
 }  // namespace
 
-std::vector<TensorSpec> stored_linear_specs(Layout layout, const format::TensorInfo& weight,
+std::vector<TensorSpec> stored_linear_specs(QuantLayout layout, const format::TensorInfo& weight,
                                             const LinearPolicy& policy) {
   const std::string module = weight.name.substr(0, weight.name.rfind('.'));
   const bool is_static = policy.has_static_input();
-  if (layout == Layout::kGoldenStick) {
+  if (layout == QuantLayout::kGoldenStick) {
     return format::golden_stick_specs(
         module, weight.shape[0], weight.shape[1], weight.dtype,
         is_static ? format::GoldenStickScheme::kW8A8 : format::GoldenStickScheme::kW8A8Dynamic);
@@ -73,9 +73,9 @@ std::vector<TensorSpec> stored_linear_specs(Layout layout, const format::TensorI
   return specs;
 }
 
-std::vector<ComputedTensor> stored_linear(Layout layout, const std::string& module,
+std::vector<ComputedTensor> stored_linear(QuantLayout layout, const std::string& module,
                                           model::LinearWeight weight, DType storage) {
-  if (layout == Layout::kGoldenStick) return golden_stick_linear(module, std::move(weight), storage);
+  if (layout == QuantLayout::kGoldenStick) return golden_stick_linear(module, std::move(weight), storage);
   std::vector<ComputedTensor> tensors;
   tensors.push_back({module + ".weight", std::move(weight.data)});
   tensors.push_back({module + ".weight_scale", stored_floats(weight.scale, storage)});

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "format/quant_manifest/quant_manifest.h"
 #include "format/safetensors.h"
 #include "format/safetensors_writer.h"
 #include "model/weights.h"
@@ -13,8 +14,7 @@
 
 namespace octavo::quant {
 
-// How the target's folder is laid out (docs/FORMATS.md).
-enum class Layout { kCompressedTensors, kGoldenStick };
+using format::QuantLayout;  // of the target: kCompressedTensors or kGoldenStick
 
 // A tensor whose bytes differ from the source's.
 struct ComputedTensor {
@@ -24,10 +24,10 @@ struct ComputedTensor {
 
 // `weight` is the source's "MODULE.weight" [n, k]; its scales and those of its input are stored in its type,
 // in which other readers hold them. In the order of writing.
-std::vector<format::TensorSpec> stored_linear_specs(Layout layout, const format::TensorInfo& weight,
+std::vector<format::TensorSpec> stored_linear_specs(QuantLayout layout, const format::TensorInfo& weight,
                                                     const LinearPolicy& policy);
 // The bytes of these tensors. Takes the codes of `weight` (kI8).
-std::vector<ComputedTensor> stored_linear(Layout layout, const std::string& module,
+std::vector<ComputedTensor> stored_linear(QuantLayout layout, const std::string& module,
                                           model::LinearWeight weight, tensor::DType storage);
 
 }  // namespace octavo::quant

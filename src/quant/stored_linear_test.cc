@@ -35,7 +35,7 @@ std::vector<T> values(const ComputedTensor& tensor) {
   return result;
 }
 
-std::map<std::string, ComputedTensor> stored(Layout layout, bool is_static) {
+std::map<std::string, ComputedTensor> stored(QuantLayout layout, bool is_static) {
   std::map<std::string, ComputedTensor> by_name;
   for (ComputedTensor& tensor : stored_linear(layout, "m.up", example(is_static), DType::kBF16)) {
     const std::string name = tensor.name;
@@ -45,7 +45,7 @@ std::map<std::string, ComputedTensor> stored(Layout layout, bool is_static) {
 }
 
 TEST(StoredLinear, EverySpecHasItsBytes) {
-  for (const Layout layout : {Layout::kCompressedTensors, Layout::kGoldenStick}) {
+  for (const QuantLayout layout : {QuantLayout::kCompressedTensors, QuantLayout::kGoldenStick}) {
     for (const bool is_static : {false, true}) {
       LinearPolicy policy;
       policy.activations = is_static ? Activations::kStatic : Activations::kDynamic;
@@ -61,15 +61,15 @@ TEST(StoredLinear, EverySpecHasItsBytes) {
 }
 
 TEST(StoredLinear, CompressedTensorsHasOneScaleAndZeroPoint) {
-  const auto tensors = stored(Layout::kCompressedTensors, true);
+  const auto tensors = stored(QuantLayout::kCompressedTensors, true);
   EXPECT_EQ(values<uint16_t>(tensors.at("m.up.input_scale")),
             std::vector<uint16_t>{tensor::bf16_from_f32(0.125F)});
   EXPECT_EQ(values<int8_t>(tensors.at("m.up.input_zero_point")), std::vector<int8_t>{-7});
-  EXPECT_EQ(stored(Layout::kCompressedTensors, false).size(), 2U);
+  EXPECT_EQ(stored(QuantLayout::kCompressedTensors, false).size(), 2U);
 }
 
 TEST(StoredLinear, GoldenStickRepeatsTheInputAndCorrectsForItsZeroPointExactly) {
-  const auto tensors = stored(Layout::kGoldenStick, true);
+  const auto tensors = stored(QuantLayout::kGoldenStick, true);
   const uint16_t eighth = tensor::bf16_from_f32(0.125F);
   EXPECT_EQ(values<uint16_t>(tensors.at("m.up.input_scale")), std::vector<uint16_t>(kK, eighth));
   EXPECT_EQ(values<int8_t>(tensors.at("m.up.input_offset")), std::vector<int8_t>(kK, -7));
@@ -79,7 +79,7 @@ TEST(StoredLinear, GoldenStickRepeatsTheInputAndCorrectsForItsZeroPointExactly) 
   EXPECT_EQ(values<int32_t>(tensors.at("m.up.quant_bias")),
             (std::vector<int32_t>{7 * -200, 7 * 50, 7 * 300}));
   EXPECT_EQ(values<int8_t>(tensors.at("m.up.weight")).front(), -60);
-  const auto dynamic = stored(Layout::kGoldenStick, false);
+  const auto dynamic = stored(QuantLayout::kGoldenStick, false);
   EXPECT_EQ(dynamic.size(), 3U);
   EXPECT_FALSE(dynamic.contains("m.up.input_scale"));
 }

@@ -56,7 +56,7 @@ std::vector<TensorSpec> TargetPlan::in_order() const {
 }
 
 TargetPlan plan_target(const format::Checkpoint& source, const model::ModelConfig& config,
-                       const ModelPolicy& policy, Layout layout) {
+                       const ModelPolicy& policy, QuantLayout layout) {
   const std::map<std::string, LinearPolicy> quantized = quantized_weights(config, policy);
   const std::string lm_head = std::string(config.arch->lm_head) + ".weight";
   const bool has_embedding = source.find(std::string(config.arch->embedding) + ".weight") != nullptr;

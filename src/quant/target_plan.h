@@ -24,6 +24,6 @@ struct TargetPlan {
 
 // The checkpoint has passed model::check_tensors. A tied lm_head stored beside its embedding is left out.
 TargetPlan plan_target(const format::Checkpoint& source, const model::ModelConfig& config,
-                       const ModelPolicy& policy, Layout layout);
+                       const ModelPolicy& policy, QuantLayout layout);
 
 }  // namespace octavo::quant

@@ -112,7 +112,8 @@ bool is_carried(std::string_view name) {
 
 Result<std::vector<ComputedTensor>> computed_tensors(const format::Checkpoint& checkpoint,
                                                      const LayerSource& source, const LayerFolds& folds,
-                                                     std::array<BlockCandidate, 2> blocks, Layout layout) {
+                                                     std::array<BlockCandidate, 2> blocks,
+                                                     QuantLayout layout) {
   const model::ArchSpec& arch = *source.config->arch;
   std::vector<ComputedTensor> tensors;
   for (size_t block = 0; block < blocks.size(); ++block) {
@@ -145,9 +146,9 @@ Result<std::vector<ComputedTensor>> computed_tensors(const format::Checkpoint& c
 }
 
 Result<TargetWriter> TargetWriter::create(const std::string& folder, const TargetPlan& plan,
-                                          uint64_t max_shard_bytes, Layout layout) {
+                                          uint64_t max_shard_bytes, QuantLayout layout) {
   const format::ShardNames names =
-      layout == Layout::kGoldenStick ? format::kGoldenStickShards : format::ShardNames{};
+      layout == QuantLayout::kGoldenStick ? format::kGoldenStickShards : format::ShardNames{};
   OCTAVO_ASSIGN_OR_RETURN(auto writer,
                           format::ShardedWriter::create(folder, plan.in_order(), max_shard_bytes, names));
   return TargetWriter(std::move(writer));

@@ -22,12 +22,13 @@ namespace octavo::quant {
 // biases. Takes the candidates' codes. Errors: a bias that its type cannot hold.
 Result<std::vector<ComputedTensor>> computed_tensors(const format::Checkpoint& checkpoint,
                                                      const LayerSource& source, const LayerFolds& folds,
-                                                     std::array<BlockCandidate, 2> blocks, Layout layout);
+                                                     std::array<BlockCandidate, 2> blocks,
+                                                     QuantLayout layout);
 
 class TargetWriter {
  public:
   static Result<TargetWriter> create(const std::string& folder, const TargetPlan& plan,
-                                     uint64_t max_shard_bytes, Layout layout);
+                                     uint64_t max_shard_bytes, QuantLayout layout);
 
   // Writes `tensors` of the plan, each from `computed` or, where that has none, byte for byte from the
   // source. Errors: a copied float that is not finite, naming tensor and file.
