@@ -177,9 +177,9 @@ Status check_correction(const CheckpointTensors& tensors, const TensorInfo& info
   OCTAVO_ASSIGN_OR_RETURN(const std::vector<int32_t> stored, tensors.read_integers(info));
   const auto* codes = weight.data.as<int8_t>();
   for (int64_t j = 0; j < weight.n; ++j) {
-    int64_t sum = 0;
+    int32_t sum = 0;
     for (int64_t k = 0; k < weight.k; ++k) sum += codes[j * weight.k + k];
-    const auto exact = static_cast<double>(-weight.input->zero_point * sum);
+    const double exact = -static_cast<double>(weight.input->zero_point) * sum;
     const double found = stored[static_cast<size_t>(j)];
     if (std::abs(found - exact) <= kCorrectionTolerance * std::abs(exact) + kCorrectionUnits) continue;
     return corrupt(tensors.quote(info) + ": expected about " + std::to_string(static_cast<int64_t>(exact)) +

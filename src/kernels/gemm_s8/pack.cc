@@ -11,14 +11,14 @@ namespace octavo::kernels {
 namespace {
 
 int32_t start_sum(GemmS8Offset offset, int32_t zero_point, std::span<const int8_t> row) {
-  int64_t sum = 0, negative_sum = 0;
+  int32_t sum = 0, negative_sum = 0;  // k <= kGemmS8MaxK: of 25 bits
   for (const int8_t code : row) {
     sum += code;
-    negative_sum += std::min<int64_t>(code, 0);
+    negative_sum += std::min<int32_t>(code, 0);
   }
-  int64_t added = zero_point * sum;
+  int64_t added = int64_t{zero_point} * sum;
   if (offset == GemmS8Offset::kNegativeWeights) added += negative_sum;
-  if (offset == GemmS8Offset::kWeightsTimes128) added += 128 * sum;
+  if (offset == GemmS8Offset::kWeightsTimes128) added += 128 * int64_t{sum};
   return static_cast<int32_t>(-added);  // modulo 2^32, as the sums are
 }
 
