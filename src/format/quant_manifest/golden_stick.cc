@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text_format.h"
 #include "format/checkpoint.h"
+#include "format/quant_manifest/golden_stick_write.h"
 #include "format/quant_manifest/quant_manifest.h"
 
 namespace octavo::format {
@@ -45,7 +46,7 @@ Result<std::optional<std::string>> find_quant_description(const std::string& fol
   std::optional<std::string> found;
   for (const std::string& name : names) {
     const bool is_ascend = name.starts_with("quant_model_description") && name.ends_with(".json");
-    if (!is_ascend && name != "quantization_description.json") continue;
+    if (!is_ascend && name != kGoldenStickDescription) continue;
     if (name.ends_with("_w8a8sc.json")) {
       return unsupported(base::join_path(folder, name) + ": sparse W8A8SC weights are not supported");
     }
@@ -108,7 +109,7 @@ Status QuantManifest::read_mindformers(const Checkpoint& checkpoint) {
     if (!checkpoint.has_mindformers_names()) {
       if (!has(".deq_scale")) continue;
       return not_found(checkpoint.folder() + ": tensor " + quoted(module + ".deq_scale") +
-                       " is Golden Stick's, but its quantization_description.json is missing");
+                       " is Golden Stick's, but its " + kGoldenStickDescription + " is missing");
     }
     if (has(".weight_offset")) {
       return unsupported(checkpoint.folder() + ": tensor " + quoted(module + ".weight_offset") +
