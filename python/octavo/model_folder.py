@@ -5,9 +5,11 @@ Whether a folder is sound is for the C++ core to say (``octavo._native.inspect``
 from __future__ import annotations
 
 import functools
+import glob
 import json
 import os
 import shutil
+import socket
 import tempfile
 import weakref
 from pathlib import Path
@@ -54,11 +56,25 @@ def _read_json_object(file: Path) -> dict[str, Any]:
     return value
 
 
+def _remove_abandoned(beside: Path, prefix: str) -> None:
+    """Removes what processes of this host that were killed have left; the number after `prefix` is their id."""
+    for folder in beside.glob(glob.escape(prefix) + "*"):
+        owner = folder.name.removeprefix(prefix).partition("-")[0]
+        try:
+            os.kill(int(owner), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (ValueError, OverflowError, PermissionError):  # not one of ours, or alive and someone else's
+            continue
+
+
 class TemporaryFolder:
     """A new empty folder in the folder `beside`, removed with this object, or when the program ends."""
 
     def __init__(self, beside: Path) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=".octavo-", dir=beside))
+        prefix = f".octavo-{socket.gethostname()[:24]}-"
+        _remove_abandoned(beside, prefix)
+        self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=beside))
         self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 

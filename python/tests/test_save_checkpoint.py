@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from octavo import AutoModel, save_checkpoint
+from octavo.model_folder import TemporaryFolder
 from octavo.safetensors_file import read_header
 
 FILES = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
@@ -50,7 +53,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch, reason: str = "") -> None:
 
     stand_in = ModuleType("octavo._native")
     stand_in.inspect = lambda path: {"healthy": not reason, "reason": reason}  # type: ignore[attr-defined]
-    monkeypatch.setitem(__import__("sys").modules, "octavo._native", stand_in)
+    monkeypatch.setitem(sys.modules, "octavo._native", stand_in)
     monkeypatch.setattr(octavo, "_native", stand_in, raising=False)
 
 
@@ -155,6 +158,17 @@ def test_parameters_of_two_networks(workplace: Path) -> None:
         save_checkpoint({**one, name: two[name]}, "out")
     with pytest.raises(ValueError, match="stands under 'other'; renaming is not supported"):
         save_checkpoint({"other": one[name]}, "out")
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    leave = "import os, signal; from pathlib import Path; from octavo.model_folder import TemporaryFolder\n" \
+            "folder = TemporaryFolder(Path('.')); os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", leave], cwd=tmp_path, check=False)
+    (tmp_path / ".octavo-notes").mkdir()
+    assert len(list(tmp_path.iterdir())) == 2
+    living = TemporaryFolder(tmp_path)
+    again = TemporaryFolder(tmp_path)
+    assert set(tmp_path.iterdir()) == {tmp_path / ".octavo-notes", living.path, again.path}
 
 
 def test_broken_safetensors_files_are_named(sharded: Path) -> None:
