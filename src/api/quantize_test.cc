@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "data/ceval.h"
 #include "model/test_checkpoint.h"
+#include "model/test_model.h"
 
 namespace octavo {
 namespace {
@@ -72,6 +75,67 @@ TEST(QuantizeOptions, OutputFormatsHaveNames) {
   const auto refused = parse_output_format("golden-stik");
   EXPECT_EQ(refused.status().code(), StatusCode::kInvalidArgument);
   EXPECT_NE(refused.status().message().find("golden-stick"), std::string::npos);
+}
+
+// A folder of MindSpore Golden Stick's own making, and the samples that it was calibrated with.
+class GoldenStickData : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* environment = std::getenv("OCTAVO_DATA");
+    folder_ = std::string(environment != nullptr ? environment : OCTAVO_SOURCE_DIR "/../shared/data") +
+              "/golden-stick";
+    if (!base::path_exists(folder_)) GTEST_SKIP() << "no test data at " << folder_ << "; set OCTAVO_DATA";
+    const base::Json expected = base::read_json_file(folder_ + "/expected.json").value();
+    for (const base::Json& ids : expected.find("input_ids")->as_array()) {
+      samples_.emplace_back();
+      for (const base::Json& id : ids.as_array())
+        samples_.back().push_back(static_cast<int32_t>(id.as_int()));
+    }
+    for (const base::Json& row : expected.find("float_last_logits")->as_array()) {
+      for (const base::Json& logit : row.as_array()) float_logits_.push_back(logit.as_double());
+    }
+  }
+  // Mean squared difference from the float model's logits at the samples' last tokens, over their mean
+  // square.
+  double relative_error(const std::string& model_folder) const {
+    base::ThreadPool pool(1);
+    const auto model = model::load_model(model_folder, pool);
+    const size_t n_vocab = float_logits_.size() / samples_.size();
+    double error = 0, signal = 0;
+    for (size_t i = 0; i < samples_.size(); ++i) {
+      const std::vector<float> logits = model::run(*model, samples_[i], samples_[i].size());
+      for (size_t j = 0; j < n_vocab; ++j) {
+        const double expected = float_logits_[i * n_vocab + j];
+        error += std::pow(static_cast<double>(logits[logits.size() - n_vocab + j]) - expected, 2);
+        signal += expected * expected;
+      }
+    }
+    return error / signal;
+  }
+
+  std::string folder_;
+  std::vector<std::vector<int32_t>> samples_;
+  std::vector<double> float_logits_;
+};
+
+TEST_F(GoldenStickData, OctavosOwnLayoutIsAsNearToTheFloatModelAsTheOriginals) {
+  const model::TempFolder folder;
+  QuantizeOptions options;
+  options.source = folder_ + "/source";
+  options.recipe = "w8a8-smoothquant";
+  options.token_samples = samples_;
+  options.n_threads = 1;
+  const double theirs = relative_error(folder_ + "/format-b-ascend");
+  for (const std::string& name : output_format_names()) {
+    options.target = folder.path() + "/" + name;
+    options.format = parse_output_format(name).value();
+    const auto report = quantize(options);
+    ASSERT_TRUE(report.ok()) << report.status().message();
+    const double ours = relative_error(options.target);
+    std::printf("%-18s relative error of the logits %.6f, the original's %.6f\n", name.c_str(), ours, theirs);
+    EXPECT_LE(ours, theirs) << name;
+    EXPECT_GT(ours, 0) << name;
+  }
 }
 
 }  // namespace

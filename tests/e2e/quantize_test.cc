@@ -62,6 +62,46 @@ TEST(Quantize, SmoothQuantWithCalibrationTextIsReproducible) {
   EXPECT_TRUE(read_text(folder / "1/model.safetensors") == read_text(folder / "2/model.safetensors"));
 }
 
+// The static recipe in both layouts: written, inspected, run; the two are one model.
+TEST(Quantize, TheStaticRecipeInBothLayouts) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "Chapter " + std::to_string(i) + ". The old gentleman said nothing.\n";
+  write_text(folder / "calibration.txt", text);
+  std::vector<std::string> answers;
+  for (const std::string layout : {"compressed-tensors", "golden-stick"}) {
+    const Outcome quantized =
+        run_octavo({"quantize", demo_model(), "-o", folder / layout, "--recipe", "w8a8-smoothquant",
+                    "--format", layout, "--calib", "text:" + folder / "calibration.txt", "--length", "64"});
+    ASSERT_EQ(quantized.exit_code, 0) << quantized.err;
+    EXPECT_NE(quantized.out.find("with static inputs"), std::string::npos) << quantized.out;
+    const Outcome inspected = run_octavo({"inspect", folder / layout, "--json"});
+    EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
+    EXPECT_EQ(*json_of(inspected.out).find("runnable"), Json(true));
+    EXPECT_NE(inspected.out.find(layout), std::string::npos);
+    const Outcome answer = run_octavo(
+        {"generate", folder / layout, "--prompt", "The old man", "--greedy", "--max-tokens", "12"});
+    EXPECT_EQ(answer.exit_code, 0) << answer.err;
+    answers.push_back(answer.out);
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+  EXPECT_TRUE(fs::exists(folder / "golden-stick/quantization_description.json"));
+  EXPECT_TRUE(fs::exists(folder / "golden-stick/tokenizer.json"));
+  EXPECT_TRUE(read_text(folder / "golden-stick/config.json") == read_text(demo_model() + "/config.json"));
+
+  const Outcome uncalibrated =
+      run_octavo({"quantize", demo_model(), "-o", folder / "none", "--recipe", "w8a8-smoothquant"});
+  EXPECT_EQ(uncalibrated.exit_code, 1);
+  EXPECT_NE(uncalibrated.err.find("calibration"), std::string::npos) << uncalibrated.err;
+  const Outcome misspelt = quantize(folder / "none", {"--format", "golden-stik"});
+  EXPECT_EQ(misspelt.exit_code, 2);
+  EXPECT_NE(misspelt.err.find("did you mean 'golden-stick'?"), std::string::npos) << misspelt.err;
+  const Outcome again =
+      run_octavo({"quantize", folder / "golden-stick", "-o", folder / "none", "--recipe", "rtn-w8a8"});
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_NE(again.err.find("already quantized"), std::string::npos) << again.err;
+}
+
 TEST(Quantize, ADryRunPlansAndWritesNothing) {
   const TemporaryFolder folder;
   const Outcome outcome = quantize(folder / "w8a8", {"--dry-run"});
