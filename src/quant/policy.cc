@@ -6,6 +6,7 @@
 
 #include "base/regex.h"
 #include "base/text_format.h"
+#include "kernels/gemm_s8/gemm_s8.h"
 #include "model/arch/arch_spec.h"
 
 namespace octavo::quant {
@@ -81,10 +82,6 @@ Status keep_head_float(const std::string& lm_head, std::vector<Claim>& claims) {
   return {};
 }
 
-// The k of a linear whose static codes, up to 255 from their zero point, sum up within int32: 2^31 / (255 *
-// 127).
-constexpr int64_t kMaxStaticInputs = 65'000;
-
 // Linears that read one input share its int8 codes, and the factors folded into what makes it.
 Status check_shared_inputs(const LayerPolicy& policy, const model::ModelConfig& config, int64_t layer) {
   using enum model::LinearSlot;
@@ -96,9 +93,10 @@ Status check_shared_inputs(const LayerPolicy& policy, const model::ModelConfig& 
     for (const model::LinearSlot slot : readers[input]) {
       const LinearPolicy& found = policy[static_cast<size_t>(slot)];
       if (found.scheme == Scheme::kFloat) continue;
-      if (found.activations == Activations::kStatic && widths[input] > kMaxStaticInputs) {
+      if (found.activations == Activations::kStatic && widths[input] > kernels::kGemmS8MaxStaticK) {
         return unsupported("recipe: " + quoted(name(slot)) + " has " + std::to_string(widths[input]) +
-                           " inputs; static activations are exact up to " + std::to_string(kMaxStaticInputs));
+                           " inputs; static activations are exact up to " +
+                           std::to_string(kernels::kGemmS8MaxStaticK));
       }
       if (!first) first = slot;
       const LinearPolicy& expected = policy[static_cast<size_t>(*first)];
