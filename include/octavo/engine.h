@@ -5,8 +5,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "octavo/progress.h"
 #include "octavo/status.h"
 
 namespace octavo {
@@ -14,6 +16,7 @@ namespace octavo {
 struct EngineOptions {
   int n_threads = 0;                   // 0: every core this process may use
   std::optional<int64_t> max_context;  // tokens; default: the model's, as far as memory allows
+  std::string tokenizer;               // a folder or a tokenizer.json; empty: the model's
 };
 
 // Unset fields take the model's generation_config.json, then these defaults (vLLM's names and meaning).
@@ -22,14 +25,28 @@ struct SamplingParams {
   std::optional<float> top_p;               // 1.0, in (0, 1]
   std::optional<int32_t> top_k;             // 0 or -1: all
   std::optional<float> min_p;               // 0.0, in [0, 1]
-  std::optional<float> repetition_penalty;  // 1.0, > 0
+  std::optional<float> repetition_penalty;  // 1.0, > 0; of tokens in the prompt or the output
+  float presence_penalty = 0;               // [-2, 2]; of tokens in the output
+  float frequency_penalty = 0;              // [-2, 2]; of tokens in the output, as often as they are there
   std::optional<uint64_t> seed;             // default: drawn once per request from the operating system
   std::optional<int64_t>
       max_tokens;                 // default: generation_config's max_new_tokens, else to the context's end
-  std::vector<std::string> stop;  // non-empty texts; not part of the output
+  int64_t min_tokens = 0;         // no stop text, stop token or end of text comes before
+  std::vector<std::string> stop;  // non-empty texts
   std::vector<int32_t> stop_token_ids;
+  bool include_stop_str_in_output = false;  // the stop text, or the stop token's, ends the text
   bool ignore_eos = false;
+  bool skip_special_tokens = true;  // in the text
+  bool detokenize = true;           // false: no text, and so no `stop`
+  // For each token: its log-probability and the n likeliest of the model's own distribution, before penalties
+  // and temperature. -1: all.
+  std::optional<int32_t> logprobs;
+  std::vector<std::pair<int32_t, float>> logit_bias;  // token, addend
+  std::vector<int32_t> allowed_token_ids;             // empty: all
+  std::vector<std::string> bad_words;                 // texts that the output must not hold
 };
+// Refuses what is out of range for every model, by name.
+Status check_sampling_params(const SamplingParams& params);
 
 struct Request {
   std::string prompt;              // text
@@ -41,10 +58,25 @@ struct Request {
 enum class FinishReason { kNone, kStop, kLength, kCancelled };
 const char* finish_reason_name(FinishReason reason);  // "stop", "length", …
 
+// One token's place in a distribution.
+struct TokenLogprob {
+  int32_t id = 0;
+  float logprob = 0;  // natural
+  int64_t rank = 1;   // 1: the likeliest; among equals the lower id comes first
+};
+struct TokenScore {
+  TokenLogprob token;
+  std::vector<TokenLogprob> top;  // most likely first
+};
+
 struct Delta {
   std::string text;  // always whole UTF-8 characters; may be empty, as after a part of a long prompt
-  std::vector<int32_t> token_ids;  // a stop token is the last of them, and not in the text
+  std::vector<int32_t> token_ids;    // a stop token is the last of them, and not in the text
+  std::vector<TokenScore> logprobs;  // of each of token_ids, where the request asks for them
   FinishReason finish = FinishReason::kNone;
+  // What kStop is due to: one of `stop`, or one of `stop_token_ids`; neither at the model's own end of text.
+  std::optional<std::string> stop_text;
+  std::optional<int32_t> stop_token;
 };
 
 struct StreamStats {
@@ -54,6 +86,7 @@ struct StreamStats {
 
 // A request under way. next() blocks, runs or waits for the model and detokenizes on the caller's thread;
 // nullopt after the Delta whose `finish` is set. Destroying it cancels the request.
+// progress: asked between layers whether to end with kCancelled, which ends the stream.
 class Stream {
  public:
   class Impl;
@@ -61,7 +94,7 @@ class Stream {
   Stream(Stream&&) noexcept;
   Stream& operator=(Stream&&) noexcept;
   ~Stream();
-  Result<std::optional<Delta>> next();
+  Result<std::optional<Delta>> next(const Progress* progress = nullptr);
   StreamStats stats() const;
 
  private:
@@ -78,24 +111,24 @@ struct ModelInfo {
   std::string fingerprint;  // changes when the model or the numerics do
 };
 
-// One token's place in a distribution.
-struct TokenLogprob {
-  int32_t id = 0;
-  float logprob = 0;
-};
 struct ScoredPosition {
   std::optional<float> logprob;   // of the token at this position given those before; none for the first
+  int64_t rank = 0;               // with logprob
   std::vector<TokenLogprob> top;  // the distribution after this position, most likely first
 };
 
 class Engine {
  public:
-  static Result<Engine> open(const std::string& model_folder, const EngineOptions& options = {});
+  // progress: told of each layer; may cancel.
+  static Result<Engine> open(const std::string& model_folder, const EngineOptions& options = {},
+                             Progress* progress = nullptr);
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
   ~Engine();
 
   const ModelInfo& model() const;
+  // What generation_config.json sets; the rest is unset.
+  const SamplingParams& default_sampling() const;
   Result<Stream> submit(const Request& request);
   // Renders messages (and any template variable of `variables_json`, an object) with the model's chat
   // template to the prompt text that `submit` should tokenize; the Request carries exactly one BOS.
@@ -103,7 +136,8 @@ class Engine {
 
   // Log-probabilities (natural log) of every token, and the `top_n` best after every position, the last one
   // included.
-  Result<std::vector<ScoredPosition>> score(const std::vector<int32_t>& token_ids, int32_t top_n);
+  Result<std::vector<ScoredPosition>> score(const std::vector<int32_t>& token_ids, int32_t top_n,
+                                            const Progress* progress = nullptr);
   Result<std::vector<int32_t>> tokenize(const std::string& text, bool add_special_tokens) const;
 
  private:

@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
-#include <cmath>
 #include <mutex>
-#include <numeric>
-#include <span>
+#include <optional>
 #include <utility>
 
 #include "octavo/version.h"
@@ -18,6 +16,7 @@
 #include "base/json.h"
 #include "engine/generation.h"
 #include "engine/logits_reader.h"
+#include "engine/logprobs.h"
 #include "format/quant_manifest/quant_manifest.h"
 #include "text/chat_template.h"
 #include "text/stream_decoder.h"
@@ -105,19 +104,30 @@ std::vector<int32_t> unite_eos(const model::ModelConfig& config, const std::vect
   return ids;
 }
 
-// The n likeliest, equals in rising id. `order` is scratch of [n_vocab].
-template <class Logprob>
-std::vector<TokenLogprob> find_top(std::span<const float> logits, int32_t n, std::vector<int32_t>& order,
-                                   const Logprob& logprob) {
-  std::iota(order.begin(), order.end(), 0);
-  std::partial_sort(order.begin(), order.begin() + n, order.end(), [&](int32_t a, int32_t b) {
-    const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
-    return x > y || (x == y && a < b);
-  });
-  std::vector<TokenLogprob> top;
-  for (int32_t i = 0; i < n; ++i)
-    top.push_back({order[static_cast<size_t>(i)], logprob(order[static_cast<size_t>(i)])});
-  return top;
+TokenLogprob public_logprob(const engine::RankedLogprob& ranked) {
+  return {ranked.id, ranked.logprob, ranked.rank};
+}
+
+std::vector<TokenLogprob> public_logprobs(const std::vector<engine::RankedLogprob>& ranked) {
+  std::vector<TokenLogprob> out(ranked.size());
+  std::transform(ranked.begin(), ranked.end(), out.begin(), public_logprob);
+  return out;
+}
+
+// Each text as the tokens that write it, at a text's beginning and after a space.
+Result<std::vector<std::vector<int32_t>>> spell(const std::vector<std::string>& texts,
+                                                const text::Tokenizer& tokenizer) {
+  std::vector<std::vector<int32_t>> spellings;
+  for (const std::string& text : texts) {
+    const std::string word = text.substr(std::min(text.find_first_not_of(' '), text.size()));
+    if (word.empty()) return invalid_argument("bad_words: expected words, found an empty text");
+    for (const std::string& written : {word, " " + word}) {
+      auto ids = tokenizer.encode(written, /*add_special_tokens=*/false);
+      if (!ids.ok()) return ids.status().with_context("bad_words");
+      if (!ids->empty()) spellings.push_back(std::move(ids).value());
+    }
+  }
+  return spellings;
 }
 
 }  // namespace
@@ -140,15 +150,22 @@ const char* finish_reason_name(FinishReason reason) {
 
 class Stream::Impl {
  public:
+  // decoder: none gives no text.
   Impl(std::shared_ptr<void> state, std::unique_ptr<engine::Generation> generation,
-       text::StreamDecoder decoder)
-      : state_(std::move(state)), generation_(std::move(generation)), decoder_(std::move(decoder)) {}
+       std::optional<text::StreamDecoder> decoder, const SamplingParams& sampling)
+      : state_(std::move(state)),
+        generation_(std::move(generation)),
+        decoder_(std::move(decoder)),
+        stop_(sampling.stop),
+        stop_token_ids_(sampling.stop_token_ids),
+        min_tokens_(sampling.min_tokens),
+        keep_stop_token_(sampling.include_stop_str_in_output) {}
 
-  Result<std::optional<Delta>> next() {
+  Result<std::optional<Delta>> next(const Progress* progress) {
     if (finished_) return std::optional<Delta>();
     const auto start = Clock::now();
     const bool in_prefill = generation_->n_output_tokens() == 0;
-    auto step = generation_->step();
+    auto step = generation_->step(progress);
     (in_prefill ? prefill_seconds_ : decode_seconds_) += seconds_since(start);
     finished_ = !step.ok() || step->finish != engine::Finish::kNone;
     if (!step.ok()) return step.status();
@@ -156,21 +173,12 @@ class Stream::Impl {
     Delta delta;
     if (!step->token) return std::optional(std::move(delta));
     delta.token_ids.push_back(*step->token);
-    // A stop token ends the text without being part of it.
-    if (step->finish != engine::Finish::kStop) {
-      OCTAVO_ASSIGN_OR_RETURN(delta.text, decoder_.push(*step->token));
+    if (step->logprobs) {
+      delta.logprobs.push_back(
+          {public_logprob(step->logprobs->chosen), public_logprobs(step->logprobs->top)});
     }
-    if (finished_) {
-      OCTAVO_ASSIGN_OR_RETURN(const std::string rest, decoder_.flush());
-      delta.text += rest;
-    }
-    const bool stopped_by_text = decoder_.stopped_by().has_value();
-    finished_ = finished_ || stopped_by_text;
-    if (stopped_by_text || step->finish == engine::Finish::kStop) {
-      delta.finish = FinishReason::kStop;
-    } else if (step->finish == engine::Finish::kLength) {
-      delta.finish = FinishReason::kLength;
-    }
+    if (decoder_) OCTAVO_RETURN_IF_ERROR(decode(*step, delta));
+    set_finish(*step, delta);
     return std::optional(std::move(delta));
   }
 
@@ -180,9 +188,41 @@ class Stream::Impl {
   }
 
  private:
+  Status decode(const engine::GenerationStep& step, Delta& delta) {
+    const bool may_stop = generation_->n_output_tokens() > min_tokens_;
+    // A stop token ends the text without being part of it.
+    if (step.finish != engine::Finish::kStop || keep_stop_token_) {
+      OCTAVO_ASSIGN_OR_RETURN(delta.text, decoder_->push(*step.token, may_stop));
+    }
+    if (finished_) {
+      OCTAVO_ASSIGN_OR_RETURN(const std::string rest, decoder_->flush(may_stop));
+      delta.text += rest;
+    }
+    return {};
+  }
+
+  void set_finish(const engine::GenerationStep& step, Delta& delta) {
+    if (decoder_ && decoder_->stopped_by()) {
+      delta.finish = FinishReason::kStop;
+      delta.stop_text = stop_[*decoder_->stopped_by()];
+    } else if (step.finish == engine::Finish::kStop) {
+      delta.finish = FinishReason::kStop;
+      const bool asked_for =
+          std::find(stop_token_ids_.begin(), stop_token_ids_.end(), *step.token) != stop_token_ids_.end();
+      if (asked_for) delta.stop_token = step.token;
+    } else if (step.finish == engine::Finish::kLength) {
+      delta.finish = FinishReason::kLength;
+    }
+    finished_ = delta.finish != FinishReason::kNone;
+  }
+
   std::shared_ptr<void> state_;  // keeps model and tokenizer alive
   std::unique_ptr<engine::Generation> generation_;
-  text::StreamDecoder decoder_;
+  std::optional<text::StreamDecoder> decoder_;
+  std::vector<std::string> stop_;
+  std::vector<int32_t> stop_token_ids_;
+  int64_t min_tokens_;
+  bool keep_stop_token_;
   double prefill_seconds_ = 0, decode_seconds_ = 0;
   bool finished_ = false;
 };
@@ -191,7 +231,7 @@ Stream::Stream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
-Result<std::optional<Delta>> Stream::next() { return impl_->next(); }
+Result<std::optional<Delta>> Stream::next(const Progress* progress) { return impl_->next(progress); }
 StreamStats Stream::stats() const { return impl_->stats(); }
 
 // --- Engine ---
@@ -201,15 +241,16 @@ Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
-Result<Engine> Engine::open(const std::string& model_folder, const EngineOptions& options) {
+Result<Engine> Engine::open(const std::string& model_folder, const EngineOptions& options,
+                            Progress* progress) {
   auto state = std::make_shared<State>();
-  state->tokenizer = text::Tokenizer::load(model_folder);
+  state->tokenizer = text::Tokenizer::load(options.tokenizer.empty() ? model_folder : options.tokenizer);
   if (!state->tokenizer.ok() && state->tokenizer.status().code() != StatusCode::kNotFound) {
     return state->tokenizer.status();
   }
   state->chat_template = text::load_chat_template(model_folder);
-  OCTAVO_ASSIGN_OR_RETURN(state->loaded,
-                          engine::LoadedModel::load(model_folder, options.n_threads, options.max_context));
+  OCTAVO_ASSIGN_OR_RETURN(state->loaded, engine::LoadedModel::load(model_folder, options.n_threads,
+                                                                   options.max_context, progress));
   OCTAVO_ASSIGN_OR_RETURN(
       const api::GenerationDefaults defaults,
       api::read_generation_defaults(state->loaded->checkpoint().generation_config(),
@@ -222,6 +263,7 @@ Result<Engine> Engine::open(const std::string& model_folder, const EngineOptions
 }
 
 const ModelInfo& Engine::model() const { return state_->info; }
+const SamplingParams& Engine::default_sampling() const { return state_->defaults; }
 
 Result<std::vector<int32_t>> Engine::tokenize(const std::string& text, bool add_special_tokens) const {
   if (!state_->tokenizer.ok()) return state_->tokenizer.status();
@@ -231,27 +273,34 @@ Result<std::vector<int32_t>> Engine::tokenize(const std::string& text, bool add_
 Result<Stream> Engine::submit(const Request& request) {
   if (!state_->tokenizer.ok()) return state_->tokenizer.status();
   const SamplingParams& sampling = request.sampling;
-  engine::GenerationRequest generation_request;
-  generation_request.prompt = request.token_ids;
+  OCTAVO_RETURN_IF_ERROR(check_sampling_params(sampling));
+  engine::GenerationRequest wanted;
+  wanted.prompt = request.token_ids;
   if (request.token_ids.empty()) {
     auto encoded = state_->tokenizer->encode(request.prompt, request.add_special_tokens);
     if (!encoded.ok()) return encoded.status().with_context("prompt");
-    generation_request.prompt = std::move(encoded).value();
+    wanted.prompt = std::move(encoded).value();
   }
-  generation_request.sampling = api::resolve_sampling(sampling, state_->defaults);
-  generation_request.max_tokens = sampling.max_tokens ? sampling.max_tokens : state_->defaults.max_tokens;
-  generation_request.stop_ids = sampling.stop_token_ids;
+  wanted.sampling = api::resolve_sampling(sampling, state_->defaults);
+  wanted.max_tokens = sampling.max_tokens ? sampling.max_tokens : state_->defaults.max_tokens;
+  wanted.n_logprobs = sampling.logprobs;
+  wanted.rules.allowed = sampling.allowed_token_ids;
+  wanted.rules.bias = sampling.logit_bias;
+  OCTAVO_ASSIGN_OR_RETURN(wanted.rules.forbidden, spell(sampling.bad_words, *state_->tokenizer));
+  wanted.rules.min_tokens = sampling.min_tokens;
+  wanted.rules.stop_ids = sampling.stop_token_ids;
   if (!sampling.ignore_eos) {
-    generation_request.stop_ids.insert(generation_request.stop_ids.end(), state_->eos_ids.begin(),
-                                       state_->eos_ids.end());
+    wanted.rules.stop_ids.insert(wanted.rules.stop_ids.end(), state_->eos_ids.begin(), state_->eos_ids.end());
   }
-  OCTAVO_ASSIGN_OR_RETURN(
-      text::StreamDecoder decoder,
-      text::StreamDecoder::create(*state_->tokenizer, /*skip_special_tokens=*/true, sampling.stop));
-  OCTAVO_RETURN_IF_ERROR(decoder.follow(generation_request.prompt));
-  OCTAVO_ASSIGN_OR_RETURN(auto generation,
-                          engine::Generation::start(*state_->loaded, std::move(generation_request)));
-  return Stream(std::make_unique<Stream::Impl>(state_, std::move(generation), std::move(decoder)));
+  std::optional<text::StreamDecoder> decoder;
+  if (sampling.detokenize) {
+    OCTAVO_ASSIGN_OR_RETURN(
+        decoder, text::StreamDecoder::create(*state_->tokenizer, sampling.skip_special_tokens, sampling.stop,
+                                             sampling.include_stop_str_in_output));
+    OCTAVO_RETURN_IF_ERROR(decoder->follow(wanted.prompt));
+  }
+  OCTAVO_ASSIGN_OR_RETURN(auto generation, engine::Generation::start(*state_->loaded, std::move(wanted)));
+  return Stream(std::make_unique<Stream::Impl>(state_, std::move(generation), std::move(decoder), sampling));
 }
 
 Result<Request> Engine::chat_request(const std::string& variables_json) const {
@@ -263,7 +312,8 @@ Result<Request> Engine::chat_request(const std::string& variables_json) const {
   return request;
 }
 
-Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& token_ids, int32_t top_n) {
+Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& token_ids, int32_t top_n,
+                                                  const Progress* progress) {
   engine::LoadedModel& loaded = *state_->loaded;
   const int64_t n_vocab = loaded.config().n_vocab;
   if (token_ids.empty()) return invalid_argument("ids: expected at least one token, found none");
@@ -281,25 +331,22 @@ Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& to
                             std::to_string(top_n));
   }
   const std::lock_guard lock(loaded.mutex());
-  engine::LogitsReader reader(loaded, token_ids);
+  engine::LogitsReader reader(loaded, token_ids, progress);
   std::vector<ScoredPosition> positions(token_ids.size());
-  std::vector<int32_t> order(static_cast<size_t>(n_vocab));
+  std::vector<int32_t> order;
   for (;;) {
     OCTAVO_ASSIGN_OR_RETURN(const engine::LogitsReader::Rows rows, reader.next());
     if (rows.n_rows == 0) return positions;
     for (int64_t i = 0; i < rows.n_rows; ++i) {
       const auto position = static_cast<size_t>(rows.begin + i);
-      const auto logits = rows.row(i);
-      const double lse = engine::log_sum_exp(logits);
-      if (!std::isfinite(lse)) {
-        return internal_error("the model's logits after position " + std::to_string(position) +
-                              " are not finite");
+      const auto row = engine::LogprobRow::read(rows.row(i));
+      if (!row.ok()) return row.status().with_context("position " + std::to_string(position));
+      if (position + 1 < token_ids.size()) {
+        const engine::RankedLogprob following = row->of(token_ids[position + 1]);
+        positions[position + 1].logprob = following.logprob;
+        positions[position + 1].rank = following.rank;
       }
-      const auto logprob = [&](int32_t id) {
-        return static_cast<float>(logits[static_cast<size_t>(id)] - lse);
-      };
-      if (position + 1 < token_ids.size()) positions[position + 1].logprob = logprob(token_ids[position + 1]);
-      positions[position].top = find_top(logits, top_n, order, logprob);
+      positions[position].top = public_logprobs(row->top(top_n, order));
     }
   }
 }

@@ -29,7 +29,9 @@ std::string data_model(const std::string& name) { return base::test_data_folder(
 struct Output {
   std::string text;
   std::vector<int32_t> ids;
+  std::vector<TokenScore> logprobs;
   FinishReason finish = FinishReason::kNone;
+  Delta last;
 };
 
 Output run(Engine& engine, const Request& request) {
@@ -44,7 +46,9 @@ Output run(Engine& engine, const Request& request) {
     EXPECT_EQ(output.finish, FinishReason::kNone) << "a delta after the last";
     output.text += (*delta)->text;
     output.ids.insert(output.ids.end(), (*delta)->token_ids.begin(), (*delta)->token_ids.end());
+    output.logprobs.insert(output.logprobs.end(), (*delta)->logprobs.begin(), (*delta)->logprobs.end());
     output.finish = (*delta)->finish;
+    output.last = **delta;
   }
   EXPECT_EQ(stream->stats().n_output_tokens, static_cast<int64_t>(output.ids.size()));
   return output;
@@ -109,6 +113,104 @@ TEST(Engine, AStopTokenEndsTheTextWithoutBeingPartOfIt) {
   EXPECT_EQ(whole.text.rfind(stopped.text, 0), 0U);
 }
 
+TEST(Engine, SaysWhatStoppedTheText) {
+  const Output whole = run(demo(), greedy("The old man", 8));
+  Request request = greedy("The old man", 8);
+  request.sampling.stop = {"never in this text", whole.text.substr(2, 4)};
+  Output stopped = run(demo(), request);
+  EXPECT_EQ(stopped.last.stop_text, request.sampling.stop[1]);
+  EXPECT_FALSE(stopped.last.stop_token);
+  request.sampling.include_stop_str_in_output = true;
+  EXPECT_EQ(run(demo(), request).text, whole.text.substr(0, 6));
+  request = greedy("The old man", 8);
+  request.sampling.stop_token_ids = {whole.ids[3]};
+  stopped = run(demo(), request);
+  EXPECT_EQ(stopped.last.stop_token, whole.ids[3]);
+  request.sampling.include_stop_str_in_output = true;
+  const Output with_token = run(demo(), request);
+  EXPECT_EQ(with_token.ids, stopped.ids);
+  EXPECT_GT(with_token.text.size(), stopped.text.size());
+}
+
+TEST(Engine, NothingStopsBeforeMinTokens) {
+  const Output whole = run(demo(), greedy("The old man", 8));
+  Request request = greedy("The old man", 8);
+  request.sampling.stop = {whole.text.substr(0, 1)};
+  request.sampling.min_tokens = 8;
+  EXPECT_EQ(run(demo(), request).text, whole.text);
+  request = greedy("The old man", 8);
+  request.sampling.stop_token_ids = {whole.ids[1]};
+  request.sampling.min_tokens = 3;
+  const Output longer = run(demo(), request);
+  EXPECT_GE(longer.ids.size(), 4U);
+  EXPECT_NE(longer.ids[1], whole.ids[1]);
+}
+
+TEST(Engine, WithoutDetokenizingThereIsNoText) {
+  Request request = greedy("The old man", 6);
+  const Output whole = run(demo(), request);
+  request.sampling.detokenize = false;
+  const Output bare = run(demo(), request);
+  EXPECT_EQ(bare.ids, whole.ids);
+  EXPECT_EQ(bare.text, "");
+}
+
+TEST(Engine, LogprobsAreThoseOfScore) {
+  Request request = greedy("The old man", 5);
+  request.sampling.logprobs = 3;
+  request.sampling.temperature = 1.5F;
+  request.sampling.repetition_penalty = 1.2F;  // neither moves what is reported
+  request.sampling.seed = 4;
+  const Output output = run(demo(), request);
+  ASSERT_EQ(output.logprobs.size(), output.ids.size());
+  auto ids = *demo().tokenize("The old man", true);
+  const size_t n_prompt = ids.size();
+  ids.insert(ids.end(), output.ids.begin(), output.ids.end());
+  const auto scored = demo().score(ids, 3);
+  ASSERT_TRUE(scored.ok());
+  for (size_t i = 0; i < output.ids.size(); ++i) {
+    const TokenScore& score = output.logprobs[i];
+    EXPECT_EQ(score.token.id, output.ids[i]);
+    EXPECT_EQ(score.token.logprob, *(*scored)[n_prompt + i].logprob);
+    EXPECT_EQ(score.token.rank, (*scored)[n_prompt + i].rank);
+    ASSERT_EQ(score.top.size(), 3U);
+    for (size_t j = 0; j < 3; ++j) EXPECT_EQ(score.top[j].id, (*scored)[n_prompt + i - 1].top[j].id);
+    if (score.token.rank > 3) continue;
+    EXPECT_EQ(score.top[static_cast<size_t>(score.token.rank) - 1].id, score.token.id);
+  }
+}
+
+TEST(Engine, BadWordsBiasAndAllowedTokensAreObeyed) {
+  const Output whole = run(demo(), greedy("The old man", 8));
+  Request request = greedy("The old man", 8);
+  request.sampling.logit_bias = {{whole.ids[0], -100.0F}};
+  EXPECT_NE(run(demo(), request).ids[0], whole.ids[0]);
+  request = greedy("The old man", 8);
+  request.sampling.allowed_token_ids = {300, 400};
+  for (const int32_t id : run(demo(), request).ids) EXPECT_TRUE(id == 300 || id == 400);
+  request = greedy("The old man", 16);
+  const std::string text = run(demo(), request).text;
+  const std::string word = text.substr(1, text.find(' ', 1) - 1);
+  request.sampling.bad_words = {word};
+  EXPECT_EQ(run(demo(), request).text.find(" " + word + " "), std::string::npos) << word;
+}
+
+class Impatient : public Progress {
+ public:
+  void update(std::string_view, int64_t, int64_t) override {}
+  bool cancelled() const override { return true; }
+};
+
+TEST(Engine, WorkCanBeCancelledBetweenLayers) {
+  Impatient impatient;
+  EXPECT_EQ(Engine::open(kDemo, {}, &impatient).status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(demo().score({1, 2, 3}, 0, &impatient).status().code(), StatusCode::kCancelled);
+  auto stream = demo().submit(greedy("The old man", 4));
+  ASSERT_TRUE(stream.ok());
+  EXPECT_EQ(stream->next(&impatient).status().code(), StatusCode::kCancelled);
+  EXPECT_FALSE(stream->next()->has_value());
+}
+
 TEST(Engine, GenerationConfigGivesTheDefaults) {
   Request request;
   request.prompt = "The old man";
@@ -155,6 +257,22 @@ TEST(Engine, RefusesBadRequestsByName) {
   request = greedy("a", 1);
   request.sampling.min_p = 1.5F;
   refused(request, "min_p");
+  request = greedy("a", 1);
+  request.sampling.presence_penalty = 2.5F;
+  refused(request, "presence_penalty");
+  request = greedy("a", 1);
+  request.sampling.min_tokens = 2;
+  refused(request, "min_tokens");
+  request = greedy("a", 1);
+  request.sampling.logprobs = -2;
+  refused(request, "logprobs");
+  request = greedy("a", 1);
+  request.sampling.bad_words = {" "};
+  refused(request, "bad_words");
+  request = greedy("a", 1);
+  request.sampling.detokenize = false;
+  request.sampling.stop = {"b"};
+  refused(request, "detokenize");
   request = greedy("", 1);
   request.token_ids = {-7};
   refused(request, "prompt[0]");

@@ -96,8 +96,40 @@ engine::SamplingConfig resolve_sampling(const SamplingParams& request, const Sam
   config.min_p = choose(request.min_p, defaults.min_p, config.min_p);
   config.repetition_penalty =
       choose(request.repetition_penalty, defaults.repetition_penalty, config.repetition_penalty);
+  config.presence_penalty = request.presence_penalty;
+  config.frequency_penalty = request.frequency_penalty;
   config.seed = request.seed ? *request.seed : random_seed();
   return config;
 }
 
 }  // namespace octavo::api
+
+namespace octavo {
+
+Status check_sampling_params(const SamplingParams& params) {
+  OCTAVO_RETURN_IF_ERROR(engine::check_sampling(api::resolve_sampling(params, {})));
+  if (params.max_tokens.value_or(1) < 1) {
+    return invalid_argument("max_tokens: expected at least 1, found " + std::to_string(*params.max_tokens));
+  }
+  if (params.min_tokens < 0) {
+    return invalid_argument("min_tokens: expected at least 0, found " + std::to_string(params.min_tokens));
+  }
+  if (params.max_tokens && params.min_tokens > *params.max_tokens) {
+    return invalid_argument(
+        "min_tokens: expected at most max_tokens = " + std::to_string(*params.max_tokens) + ", found " +
+        std::to_string(params.min_tokens));
+  }
+  if (params.logprobs.value_or(0) < -1) {
+    return invalid_argument("logprobs: expected -1 (the whole vocabulary) or at least 0, found " +
+                            std::to_string(*params.logprobs));
+  }
+  if (!params.detokenize && !params.stop.empty()) {
+    return invalid_argument("stop: texts are found in text, and detokenize is false; use stop_token_ids");
+  }
+  for (const std::string& stop : params.stop) {
+    if (stop.empty()) return invalid_argument("stop: an empty text would end the output before it begins");
+  }
+  return {};
+}
+
+}  // namespace octavo

@@ -101,7 +101,7 @@ TEST(Generation, TwoRequestsThatTakeTurnsDoNotDisturbEachOther) {
 TEST(Generation, AStopTokenIsTheLastToken) {
   auto request = greedy(tokens_of(10), 12);
   const auto tokens = run(request).tokens;
-  request.stop_ids = {tokens[4]};
+  request.rules.stop_ids = {tokens[4]};
   const Output stopped = run(request);
   EXPECT_EQ(stopped.finish, Finish::kStop);
   EXPECT_EQ(stopped.tokens.back(), tokens[4]);
@@ -128,7 +128,7 @@ TEST(Generation, RefusesWhatCannotBeGenerated) {
   refused(greedy({5, -1}, 5), "prompt[1]: token -1");
   refused(greedy({5}, 0), "max_tokens");
   auto request = greedy({5}, 5);
-  request.stop_ids = {99999};
+  request.rules.stop_ids = {99999};
   refused(request, "stop_token_ids[0]");
   request = greedy({5}, 5);
   request.sampling.top_p = 2;

@@ -44,7 +44,8 @@ Result<int64_t> choose_context(const model::Model& model, std::optional<int64_t>
 }  // namespace
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& folder, int n_threads,
-                                                       std::optional<int64_t> max_context) {
+                                                       std::optional<int64_t> max_context,
+                                                       Progress* progress) {
   if (n_threads < 0 || n_threads > kMaxThreads) {
     return invalid_argument("threads: expected 0 (every core) to " + std::to_string(kMaxThreads) +
                             ", found " + std::to_string(n_threads));
@@ -53,7 +54,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& folder
   OCTAVO_ASSIGN_OR_RETURN(format::Checkpoint checkpoint, format::Checkpoint::open(folder));
   auto pool = std::make_unique<base::ThreadPool>(n_threads);
   OCTAVO_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model,
-                          model::Model::load(checkpoint, {isa, pool.get()}));
+                          model::Model::load(checkpoint, {isa, pool.get()}, progress));
   OCTAVO_ASSIGN_OR_RETURN(const int64_t context, choose_context(*model, max_context, folder));
   return std::unique_ptr<LoadedModel>(
       new LoadedModel(std::move(checkpoint), std::move(pool), std::move(model), isa, context));

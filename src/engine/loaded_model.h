@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "octavo/progress.h"
 #include "octavo/status.h"
 
 #include "base/threads.h"
@@ -20,7 +21,8 @@ class LoadedModel {
   // n_threads <= 0: every core this process may use. max_context: tokens; refused below 1 or past what the
   // model was made for. Errors name the folder's file.
   static Result<std::unique_ptr<LoadedModel>> load(const std::string& folder, int n_threads,
-                                                   std::optional<int64_t> max_context = std::nullopt);
+                                                   std::optional<int64_t> max_context = std::nullopt,
+                                                   Progress* progress = nullptr);
 
   model::Model& model() { return *model_; }
   const model::ModelConfig& config() const { return model_->config(); }

@@ -17,8 +17,11 @@ constexpr int64_t kChunkTokens = 256;
 constexpr int64_t kGroupRows = 32;
 }  // namespace
 
-LogitsReader::LogitsReader(LoadedModel& loaded, std::span<const int32_t> tokens)
-    : loaded_(loaded), tokens_(tokens), cache_(loaded.model(), static_cast<int64_t>(tokens.size())) {}
+LogitsReader::LogitsReader(LoadedModel& loaded, std::span<const int32_t> tokens, const Progress* progress)
+    : loaded_(loaded),
+      tokens_(tokens),
+      progress_(progress),
+      cache_(loaded.model(), static_cast<int64_t>(tokens.size())) {}
 
 Result<LogitsReader::Rows> LogitsReader::next() {
   const auto n_tokens = static_cast<int64_t>(tokens_.size());
@@ -30,7 +33,7 @@ Result<LogitsReader::Rows> LogitsReader::next() {
     const model::BatchSequence sequence{
         tokens_.subspan(static_cast<size_t>(chunk_begin_), static_cast<size_t>(chunk_end_ - chunk_begin_)),
         chunk_begin_, cache_.blocks()};
-    OCTAVO_RETURN_IF_ERROR(loaded_.model().forward({&sequence, 1}, cache_.cache()));
+    OCTAVO_RETURN_IF_ERROR(loaded_.model().forward({&sequence, 1}, cache_.cache(), nullptr, progress_));
   }
   const int64_t n_rows = std::min(kGroupRows, chunk_end_ - position_);
   row_ids_.resize(static_cast<size_t>(n_rows));

@@ -26,7 +26,8 @@ class LogitsReader {
 
   // tokens: not empty, at most loaded.max_context(); they and the model outlive the reader. Nobody else may
   // run the model while the reader is in use (loaded.mutex()).
-  LogitsReader(LoadedModel& loaded, std::span<const int32_t> tokens);
+  // progress: may cancel; outlives the reader.
+  LogitsReader(LoadedModel& loaded, std::span<const int32_t> tokens, const Progress* progress = nullptr);
 
   // The next rows, in order. Errors: those of Model::forward.
   Result<Rows> next();
@@ -34,6 +35,7 @@ class LogitsReader {
  private:
   LoadedModel& loaded_;
   std::span<const int32_t> tokens_;
+  const Progress* progress_;
   SequenceCache cache_;
   int64_t chunk_begin_ = 0, chunk_end_ = 0, position_ = 0;
   std::vector<int64_t> row_ids_;

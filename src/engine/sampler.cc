@@ -1,6 +1,7 @@
-// One token from one row of logits, in the order of vLLM's sampler: repetition penalty, (greedy ends here),
+// One token from one row of logits, in the order of vLLM's sampler: penalties, (greedy ends here),
 // temperature, min_p, top_k, top_p, draw. Called by engine/generation.cc.
-//   penalty  of a token seen before: l > 0 ? l / penalty : l * penalty          (arXiv 1909.05858)
+//   repetition  of a token seen before: l > 0 ? l / penalty : l * penalty       (arXiv 1909.05858)
+//   frequency, presence  of a token n times in the output: l - frequency * n - presence * [n > 0]
 //   min_p    keeps p >= min_p * p_max                                           (arXiv 2407.01082)
 //   top_k    keeps every logit not below the k-th largest, its equals too
 //   top_p    keeps a token while the mass of the likelier ones is below top_p   (arXiv 1904.09751)
@@ -14,6 +15,7 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 
@@ -21,15 +23,31 @@ namespace octavo::engine {
 
 namespace {
 
-void apply_repetition_penalty(std::span<float> logits, float penalty, std::span<const int32_t> history,
-                              std::vector<bool>& penalized) {
-  penalized.assign(logits.size(), false);
-  for (const int32_t id : history) {
-    const auto i = static_cast<size_t>(id);
-    OCTAVO_CHECK(i < logits.size());
-    if (penalized[i]) continue;
-    penalized[i] = true;
-    logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+void count(std::span<const int32_t> ids, std::vector<int32_t>& counts) {
+  for (const int32_t id : ids) {
+    OCTAVO_CHECK(static_cast<size_t>(id) < counts.size());
+    ++counts[static_cast<size_t>(id)];
+  }
+}
+
+void apply_repetition_penalty(std::span<float> logits, float penalty, const History& history,
+                              std::vector<int32_t>& counts) {
+  counts.assign(logits.size(), 0);
+  count(history.prompt, counts);
+  count(history.output, counts);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (counts[i] > 0) logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+  }
+}
+
+void apply_output_penalties(std::span<float> logits, const SamplingConfig& config, const History& history,
+                            std::vector<int32_t>& counts) {
+  counts.assign(logits.size(), 0);
+  count(history.output, counts);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (counts[i] == 0) continue;
+    logits[i] -= config.frequency_penalty * static_cast<float>(counts[i]);
+    logits[i] -= config.presence_penalty;
   }
 }
 
@@ -43,6 +61,11 @@ Result<size_t> find_largest(std::span<const float> logits) {
           ": its weights or this build's arithmetic are broken; run 'octavo inspect' on the model");
     }
     if (logits[i] > logits[best]) best = i;
+  }
+  if (std::isinf(logits[best])) {
+    return invalid_argument(
+        "no token is left that may come next: allowed_token_ids, bad_words, logit_bias and min_tokens "
+        "together forbid all");
   }
   return best;
 }
@@ -126,6 +149,10 @@ Status check_sampling(const SamplingConfig& config) {
   if (!finite(config.repetition_penalty) || config.repetition_penalty <= 0) {
     return out_of_range("repetition_penalty", config.repetition_penalty, "above 0");
   }
+  for (const auto& [name, value] : {std::pair("presence_penalty", config.presence_penalty),
+                                    std::pair("frequency_penalty", config.frequency_penalty)}) {
+    if (!(value >= -2 && value <= 2)) return out_of_range(name, value, "from -2 to 2");
+  }
   if (config.top_k < -1) {
     return invalid_argument("top_k: expected -1 or 0 (all) or a positive integer, found " +
                             std::to_string(config.top_k));
@@ -145,11 +172,14 @@ double uniform(uint64_t seed, uint64_t step) {
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 
-Result<int32_t> sample(std::span<float> logits, const SamplingConfig& config,
-                       std::span<const int32_t> history, uint64_t step, SamplerScratch& scratch) {
+Result<int32_t> sample(std::span<float> logits, const SamplingConfig& config, const History& history,
+                       SamplerScratch& scratch) {
   OCTAVO_CHECK(!logits.empty());
   if (config.repetition_penalty != 1.0F) {
-    apply_repetition_penalty(logits, config.repetition_penalty, history, scratch.penalized);
+    apply_repetition_penalty(logits, config.repetition_penalty, history, scratch.counts);
+  }
+  if (config.presence_penalty != 0 || config.frequency_penalty != 0) {
+    apply_output_penalties(logits, config, history, scratch.counts);
   }
   OCTAVO_ASSIGN_OR_RETURN(const size_t best, find_largest(logits));
   if (config.temperature < kGreedyTemperature) return static_cast<int32_t>(best);
@@ -166,7 +196,7 @@ Result<int32_t> sample(std::span<float> logits, const SamplingConfig& config,
     if (weight >= config.min_p || i == best) scratch.candidates.push_back({weight, static_cast<int32_t>(i)});
   }
   if (config.top_p < 1) keep_top_p(scratch.candidates, config.top_p);
-  return draw(scratch.candidates, uniform(config.seed, step));
+  return draw(scratch.candidates, uniform(config.seed, history.output.size()));
 }
 
 }  // namespace octavo::engine

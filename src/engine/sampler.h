@@ -9,7 +9,7 @@
 namespace octavo::engine {
 
 // Names, ranges and meaning are vLLM's. A temperature below kGreedyTemperature is greedy: the largest logit
-// after the repetition penalty, the lowest id among equals; top_k, top_p, min_p and seed then have no effect.
+// after the penalties, the lowest id among equals; top_k, top_p, min_p and seed then have no effect.
 inline constexpr float kGreedyTemperature = 1e-5F;
 
 struct SamplingConfig {
@@ -17,7 +17,9 @@ struct SamplingConfig {
   float top_p = 1.0F;               // (0, 1]
   int32_t top_k = 0;                // 0 or -1: all
   float min_p = 0.0F;               // [0, 1]
-  float repetition_penalty = 1.0F;  // > 0
+  float repetition_penalty = 1.0F;  // > 0; of every token in prompt or output
+  float presence_penalty = 0.0F;    // [-2, 2]; of every token in the output
+  float frequency_penalty = 0.0F;   // [-2, 2]; of every token in the output, as often as it is there
   uint64_t seed = 0;
 };
 
@@ -37,12 +39,17 @@ struct Candidate {
 struct SamplerScratch {
   std::vector<Candidate> candidates;
   std::vector<float> sorted;
-  std::vector<bool> penalized;
+  std::vector<int32_t> counts;
 };
 
-// logits[n_vocab] are changed in place. history: prompt and output so far, ids below n_vocab. step: number of
-// tokens generated before this one. Error: a logit that is NaN or +infinity.
-Result<int32_t> sample(std::span<float> logits, const SamplingConfig& config,
-                       std::span<const int32_t> history, uint64_t step, SamplerScratch& scratch);
+// The tokens so far, ids below n_vocab.
+struct History {
+  std::span<const int32_t> prompt, output;
+};
+
+// logits[n_vocab] are changed in place; those of tokens that must not come are -infinity. The draw is that of
+// step history.output.size(). Errors: a logit that is NaN or +infinity, none that is finite.
+Result<int32_t> sample(std::span<float> logits, const SamplingConfig& config, const History& history,
+                       SamplerScratch& scratch);
 
 }  // namespace octavo::engine

@@ -13,12 +13,16 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-int32_t pick(std::vector<float> logits, const SamplingConfig& config, uint64_t step = 0,
-             const std::vector<int32_t>& history = {}) {
+int32_t pick(std::vector<float> logits, const SamplingConfig& config, const std::vector<int32_t>& prompt,
+             const std::vector<int32_t>& output) {
   SamplerScratch scratch;
-  const auto token = sample(logits, config, history, step, scratch);
+  const auto token = sample(logits, config, {prompt, output}, scratch);
   EXPECT_TRUE(token.ok()) << token.status().message();
   return token.ok() ? *token : -1;
+}
+
+int32_t pick(const std::vector<float>& logits, const SamplingConfig& config, uint64_t step = 0) {
+  return pick(logits, config, {}, std::vector<int32_t>(step, 0));
 }
 
 // Every token that some step draws.
@@ -48,9 +52,36 @@ TEST(Sampler, RepetitionPenaltyCountsATokenOnceAndWeakensBothSigns) {
   SamplingConfig config;
   config.temperature = 0;
   config.repetition_penalty = 2;
-  EXPECT_EQ(pick({4, 2.5F, 0}, config, 0, {0}), 1);        // 4 -> 2
-  EXPECT_EQ(pick({4, 1.5F, 0}, config, 0, {0, 0, 0}), 0);  // 4 -> 2, not 0.5
-  EXPECT_EQ(pick({-1, -1.5F, -9}, config, 0, {0}), 1);     // -1 -> -2
+  EXPECT_EQ(pick({4, 2.5F, 0}, config, {0}, {}), 1);      // 4 -> 2
+  EXPECT_EQ(pick({4, 1.5F, 0}, config, {0, 0}, {0}), 0);  // 4 -> 2, not 0.5
+  EXPECT_EQ(pick({-1, -1.5F, -9}, config, {0}, {}), 1);   // -1 -> -2
+}
+
+TEST(Sampler, PresenceAndFrequencyPenaltiesWeighTheOutputAlone) {
+  SamplingConfig presence;
+  presence.temperature = 0;
+  presence.presence_penalty = 1;
+  EXPECT_EQ(pick({3, 2.5F, 0}, presence, {}, {0}), 1);        // 3 -> 2
+  EXPECT_EQ(pick({3, 1.5F, 0}, presence, {}, {0, 0, 0}), 0);  // 3 -> 2, not 0
+  EXPECT_EQ(pick({3, 2.5F, 0}, presence, {0, 0}, {}), 0);
+  SamplingConfig frequency;
+  frequency.temperature = 0;
+  frequency.frequency_penalty = 1;
+  EXPECT_EQ(pick({3, 1.5F, 0}, frequency, {}, {0}), 0);        // 3 -> 2
+  EXPECT_EQ(pick({3, 1.5F, 0}, frequency, {}, {0, 0}), 1);     // 3 -> 1
+  EXPECT_EQ(pick({-1, -1.5F, -9}, frequency, {}, {0, 0}), 1);  // -1 -> -3: subtracted, whatever the sign
+  frequency.frequency_penalty = -2;
+  EXPECT_EQ(pick({3, 1.5F, 0}, frequency, {}, {1}), 1);  // a negative one favours
+}
+
+// Greedy: 4 / 2 - 0.5 = 1.5, and not (4 - 0.5) / 2 = 1.75.
+TEST(Sampler, TheRepetitionPenaltyComesFirst) {
+  SamplingConfig config;
+  config.temperature = 0;
+  config.repetition_penalty = 2;
+  config.presence_penalty = 0.5F;
+  EXPECT_EQ(pick({4, 1.6F}, config, {}, {0}), 1);
+  EXPECT_EQ(pick({4, 1.4F}, config, {}, {0}), 0);
 }
 
 TEST(Sampler, MinPIsRelativeToTheLikeliest) {
@@ -140,11 +171,19 @@ TEST(Sampler, RefusesLogitsThatAreNotNumbers) {
       std::vector<float> logits = {0, 1, bad};
       SamplingConfig config;
       config.temperature = temperature;
-      const auto token = sample(logits, config, {}, 0, scratch);
+      const auto token = sample(logits, config, {}, scratch);
       ASSERT_FALSE(token.ok());
       EXPECT_NE(token.status().message().find("token 2"), std::string::npos) << token.status().message();
     }
   }
+}
+
+TEST(Sampler, RefusesWhenEveryTokenIsForbidden) {
+  SamplerScratch scratch;
+  std::vector<float> logits = {-kInfinity, -kInfinity};
+  const auto token = sample(logits, {}, {}, scratch);
+  ASSERT_FALSE(token.ok());
+  EXPECT_EQ(token.status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST(Sampler, RefusesSettingsOutOfRangeByName) {
@@ -160,6 +199,10 @@ TEST(Sampler, RefusesSettingsOutOfRangeByName) {
   for (const float v : {-0.1F, 1.1F, kNan}) refused([&](auto& c) { c.min_p = v; }, "min_p");
   for (const float v : {0.0F, -1.0F, kNan, kInfinity}) {
     refused([&](auto& c) { c.repetition_penalty = v; }, "repetition_penalty");
+  }
+  for (const float v : {-2.1F, 2.1F, kNan}) {
+    refused([&](auto& c) { c.presence_penalty = v; }, "presence_penalty");
+    refused([&](auto& c) { c.frequency_penalty = v; }, "frequency_penalty");
   }
   refused([](auto& c) { c.top_k = -2; }, "top_k");
   EXPECT_TRUE(check_sampling({}).ok());

@@ -271,8 +271,8 @@ Status check_batch(std::span<const BatchSequence> batch, const ModelConfig& conf
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> Model::load(const format::Checkpoint& checkpoint,
-                                           const ModelOptions& options) {
+Result<std::unique_ptr<Model>> Model::load(const format::Checkpoint& checkpoint, const ModelOptions& options,
+                                           Progress* progress) {
   OCTAVO_CHECK(options.pool != nullptr);
   OCTAVO_ASSIGN_OR_RETURN(const ModelConfig config,
                           parse_model_config(checkpoint.config(), checkpoint.folder() + "/config.json"));
@@ -282,6 +282,10 @@ Result<std::unique_ptr<Model>> Model::load(const format::Checkpoint& checkpoint,
   state->layers.reserve(static_cast<size_t>(config.n_layers));
   Result<LayerWeights> next = read_layer(checkpoint, config, 0);
   for (int64_t layer = 0; layer < config.n_layers; ++layer) {
+    if (progress != nullptr) {
+      progress->update("load", layer, config.n_layers);
+      if (progress->cancelled()) return cancelled("loading " + checkpoint.folder() + " was interrupted");
+    }
     OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, std::move(next));
     state->pool.parallel_for(2, [&](int64_t task, int) {
       if (task == 0) state->layers.emplace_back(state->config, std::move(weights), options.isa);
@@ -293,6 +297,7 @@ Result<std::unique_ptr<Model>> Model::load(const format::Checkpoint& checkpoint,
   state->final_norm = std::move(outer.final_norm);
   state->lm_head = Linear(std::move(config.tied_embeddings ? outer.embedding : outer.lm_head), options.isa);
   if (!config.tied_embeddings) state->embedding = std::move(outer.embedding);
+  if (progress != nullptr) progress->update("load", config.n_layers, config.n_layers);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
 
@@ -310,7 +315,8 @@ KvCache Model::make_cache(int64_t n_tokens) const {
   return {state_->config.n_layers, kv_shape(), KvCache::blocks_for(n_tokens)};
 }
 
-Status Model::forward(std::span<const BatchSequence> batch, KvCache& cache, Tap* tap) {
+Status Model::forward(std::span<const BatchSequence> batch, KvCache& cache, Tap* tap,
+                      const Progress* progress) {
   State& s = *state_;
   OCTAVO_RETURN_IF_ERROR(check_batch(batch, s.config));
   const base::FlushDenormals flush;
@@ -319,6 +325,7 @@ Status Model::forward(std::span<const BatchSequence> batch, KvCache& cache, Tap*
   float* h = s.workspace.hidden_.as<float>();
   s.embed(batch, h);
   for (size_t i = 0; i < s.layers.size(); ++i) {
+    if (progress != nullptr && progress->cancelled()) return cancelled("the forward pass was interrupted");
     const auto layer = static_cast<int64_t>(i);
     s.layers[i].attend(s.workspace, h, batch, layer, cache, h, /*accumulate=*/true, tap);
     s.layers[i].feed_forward(s.workspace, h, s.n_rows, layer, h, /*accumulate=*/true, tap);

@@ -11,6 +11,8 @@
 #include <span>
 #include <vector>
 
+#include "octavo/progress.h"
+
 #include "base/threads.h"
 #include "model/config.h"
 #include "model/kv_cache.h"
@@ -67,8 +69,9 @@ struct ModelOptions {
 class Model {
  public:
   // Layer by layer: one is packed while the next is read and checked; no more than these two are held plain.
+  // progress: told of each layer; may cancel between two.
   static Result<std::unique_ptr<Model>> load(const format::Checkpoint& checkpoint,
-                                             const ModelOptions& options);
+                                             const ModelOptions& options, Progress* progress = nullptr);
   ~Model();
 
   const ModelConfig& config() const;
@@ -78,8 +81,11 @@ class Model {
   KvCache make_cache(int64_t n_tokens) const;
 
   // Runs the batch; the final rows stay until the next call. Errors: no token, a token id out of range, a
-  // position past max_positions, a block table too short. After an error nothing has changed.
-  Status forward(std::span<const BatchSequence> batch, KvCache& cache, Tap* tap = nullptr);
+  // position past max_positions, a block table too short. After an error nothing has changed
+  // but the final rows, and keys and values from position_begin on. progress: asked between layers whether to
+  // end with kCancelled.
+  Status forward(std::span<const BatchSequence> batch, KvCache& cache, Tap* tap = nullptr,
+                 const Progress* progress = nullptr);
   // logits[rows.size(), n_vocab] of the given rows (counted through the batch) of the last forward().
   void logits(std::span<const int64_t> rows, float* logits);
 
