@@ -11,6 +11,10 @@ namespace octavo::python {
 // Throws the exception of the status' code; kCancelled is KeyboardInterrupt. The GIL is held.
 [[noreturn]] void raise(const Status& status);
 
+inline void check(const Status& status) {
+  if (!status.ok()) raise(status);
+}
+
 template <class T>
 T unwrap(Result<T> result) {
   if (!result.ok()) raise(result.status());

@@ -36,7 +36,7 @@ bool InterruptibleProgress::cancelled() const {
 
 void InterruptibleProgress::check(const Status& status) const {
   if (raised_) std::rethrow_exception(raised_);
-  if (!status.ok()) raise(status);
+  python::check(status);
 }
 
 }  // namespace octavo::python

@@ -1,0 +1,294 @@
+"""octavo.LLM on the demo model: what it generates, what it reports, what it refuses."""
+
+import inspect
+import math
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import pytest
+
+import octavo
+from octavo import LLM, SamplingParams
+
+PROMPTS = ["I am", "Today is", "It was a dark"]
+GREEDY = SamplingParams(temperature=0.0, max_tokens=8, ignore_eos=True)
+
+
+@pytest.fixture(scope="module")
+def llm(demo) -> LLM:
+    return LLM(model=demo, use_tqdm_on_load=False)
+
+
+def texts(outputs):
+    return [output.outputs[0].text for output in outputs]
+
+
+def generate(llm, prompts, params=None):
+    return llm.generate(prompts, params, use_tqdm=False)
+
+
+def test_outputs_have_the_order_of_the_prompts(llm):
+    outputs = generate(llm, PROMPTS, GREEDY)
+    assert [output.prompt for output in outputs] == PROMPTS
+    for prompt, output in zip(PROMPTS, outputs, strict=True):
+        (alone,) = generate(llm, prompt, GREEDY)
+        assert output.outputs == alone.outputs
+        assert output.prompt_token_ids == llm.get_tokenizer().encode(prompt)
+        assert output.finished and output.outputs[0].finished()
+        assert output.outputs[0].finish_reason == "length"
+        assert len(output.outputs[0].token_ids) == 8
+        assert output.metrics.num_generation_tokens == 8
+        assert output.metrics.first_token_latency > 0
+
+
+def test_a_text_continues_its_prompt_token_by_token(llm):
+    (output,) = generate(llm, "It was a dark", GREEDY)
+    ids = output.outputs[0].token_ids
+    decode = llm.get_tokenizer().decode
+    assert decode(output.prompt_token_ids + ids) == "It was a dark" + output.outputs[0].text
+    # Greedy: each token is the likeliest after all before it.
+    (longer,) = generate(llm, [output.prompt_token_ids + ids[:3]], GREEDY)
+    assert longer.outputs[0].token_ids[:5] == ids[3:]
+
+
+def test_every_form_of_a_prompt(llm):
+    ids = llm.get_tokenizer().encode("I am")
+    expected = texts(generate(llm, "I am", GREEDY))
+    for form in (["I am"], ids, [ids], {"prompt": "I am"}, [{"prompt_token_ids": ids}], {"prompt_token_ids": ids, "prompt": "I am"}):
+        assert texts(generate(llm, form, GREEDY)) == expected
+    assert generate(llm, [], GREEDY) == []
+
+
+def test_sixteen_tokens_by_default(llm):
+    (output,) = generate(llm, "I am", SamplingParams(temperature=0.0, top_p=0.95, ignore_eos=True))
+    assert len(output.outputs[0].token_ids) == 16
+
+
+def test_params_for_each_prompt(llm):
+    some = [SamplingParams(temperature=0, max_tokens=n, ignore_eos=True) for n in (1, 2, 3)]
+    assert [len(output.outputs[0].token_ids) for output in generate(llm, PROMPTS, some)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="expected one or 3.*found 2"):
+        generate(llm, PROMPTS, some[:2])
+
+
+def test_without_params_the_model_says(llm):
+    params = llm.get_default_sampling_params()
+    assert (round(params.temperature, 6), round(params.top_p, 6), params.top_k, params.max_tokens) == (0.8, 0.95, 50, 16)
+    assert params is not llm.get_default_sampling_params()
+    assert len(generate(llm, "I am")[0].outputs[0].token_ids) <= 16
+
+
+def test_generation_config_can_be_left_out_and_overridden(demo):
+    neutral = LLM(demo, generation_config="vllm", use_tqdm_on_load=False)
+    assert neutral.get_default_sampling_params() == SamplingParams()
+    changed = LLM(demo, override_generation_config={"top_k": 7, "max_new_tokens": 5}, use_tqdm_on_load=False)
+    assert (changed.get_default_sampling_params().top_k, changed.get_default_sampling_params().max_tokens) == (7, 5)
+
+
+def test_seeds(demo, llm):
+    seeded = SamplingParams(seed=11, max_tokens=12)
+    assert texts(generate(llm, "I am", seeded)) == texts(generate(llm, "I am", seeded))
+    free = SamplingParams(max_tokens=12)
+    first, second = texts(generate(llm, ["I am", "I am"], free))
+    assert first != second
+
+    def run_of(seed):
+        return texts(generate(LLM(demo, seed=seed, use_tqdm_on_load=False), ["I am", "I am"], free))
+
+    assert run_of(3) == run_of(3) != run_of(4)
+
+
+def test_n_sequences(llm):
+    (output,) = generate(llm, "I am", SamplingParams(n=3, seed=5, max_tokens=12))
+    assert [completion.index for completion in output.outputs] == [0, 1, 2]
+    assert len({completion.text for completion in output.outputs}) == 3
+    (alone,) = generate(llm, "I am", SamplingParams(seed=6, max_tokens=12))
+    assert alone.outputs[0].text == output.outputs[1].text
+
+
+def test_logprobs(llm):
+    params = SamplingParams(seed=1, max_tokens=6, logprobs=2, prompt_logprobs=1, ignore_eos=True)
+    (output,) = generate(llm, "It was a dark", params)
+    (completion,) = output.outputs
+    assert len(completion.logprobs) == 6
+    total = 0.0
+    for token, entries in zip(completion.token_ids, completion.logprobs, strict=True):
+        assert next(iter(entries)) == token
+        assert len(entries) in (2, 3)
+        assert {entry.rank for entry in entries.values()} >= {1, 2}
+        assert entries[token].decoded_token == llm.get_tokenizer().decode([token])
+        total += entries[token].logprob
+    assert completion.cumulative_logprob == pytest.approx(total)
+    # What was generated, given as a prompt, has the same log-probabilities to the bit.
+    whole = output.prompt_token_ids + completion.token_ids
+    (scored,) = generate(llm, [whole], SamplingParams(max_tokens=1, prompt_logprobs=2))
+    assert scored.prompt_logprobs[0] is None
+    assert scored.prompt_logprobs[-6:] == completion.logprobs
+    n_prompt = len(output.prompt_token_ids)
+    assert [e and e[t] for e, t in zip(scored.prompt_logprobs, whole, strict=True)][:n_prompt] == [
+        e and e[t] for e, t in zip(output.prompt_logprobs, whole, strict=False)
+    ]
+    with pytest.raises(ValueError, match="logprobs: 21 is more than the 20"):
+        generate(llm, "I am", SamplingParams(logprobs=21))
+
+
+def test_all_logprobs_sum_to_one(demo):
+    llm = LLM(demo, max_logprobs=-1, use_tqdm_on_load=False)
+    (output,) = generate(llm, "I am", SamplingParams(max_tokens=1, logprobs=-1))
+    entries = output.outputs[0].logprobs[0]
+    assert len(entries) == llm.info["n_vocab"]
+    assert sum(math.exp(entry.logprob) for entry in entries.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_stops(llm):
+    (whole,) = generate(llm, "It was a dark", GREEDY)
+    text, ids = whole.outputs[0].text, whole.outputs[0].token_ids
+    stop = text[3:7]
+    (by_text,) = generate(llm, "It was a dark", SamplingParams(temperature=0, max_tokens=8, stop=["zzz", stop]))
+    assert by_text.outputs[0].text == text[: text.index(stop)]
+    assert (by_text.outputs[0].finish_reason, by_text.outputs[0].stop_reason) == ("stop", stop)
+    (kept,) = generate(
+        llm, "It was a dark", SamplingParams(temperature=0, max_tokens=8, stop=stop, include_stop_str_in_output=True)
+    )
+    assert kept.outputs[0].text == text[: text.index(stop)] + stop
+    (by_token,) = generate(llm, "It was a dark", SamplingParams(temperature=0, max_tokens=8, stop_token_ids=[ids[4]]))
+    assert by_token.outputs[0].stop_reason == ids[4]
+    assert by_token.outputs[0].token_ids[-1] == ids[4]
+
+
+def test_the_end_of_text_ends_it_unless_ignored_or_too_early(llm):
+    eos = llm.get_tokenizer().eos_token_id or 12279
+    surely = {"temperature": 0, "logit_bias": {eos: 100}, "max_tokens": 6}
+    (ended,) = generate(llm, "I am", SamplingParams(**surely))
+    assert (ended.outputs[0].text, ended.outputs[0].token_ids) == ("", [eos])
+    assert (ended.outputs[0].finish_reason, ended.outputs[0].stop_reason) == ("stop", None)
+    (later,) = generate(llm, "I am", SamplingParams(min_tokens=4, **surely))
+    assert len(later.outputs[0].token_ids) == 5 and later.outputs[0].finish_reason == "stop"
+    (ignored,) = generate(llm, "I am", SamplingParams(ignore_eos=True, **surely))
+    assert ignored.outputs[0].token_ids == [eos] * 6 and ignored.outputs[0].text == ""
+    (shown,) = generate(llm, "I am", SamplingParams(ignore_eos=True, skip_special_tokens=False, **surely))
+    assert shown.outputs[0].text == llm.get_tokenizer().decode([eos]) * 6 != ""
+
+
+def test_penalties_and_rules_change_the_output(llm):
+    base = {"temperature": 0, "max_tokens": 40, "ignore_eos": True}
+    (plain,) = generate(llm, "I am", SamplingParams(**base))
+    repeats = 40 - len(set(plain.outputs[0].token_ids))
+    for penalty in ({"presence_penalty": 2.0}, {"frequency_penalty": 2.0}, {"repetition_penalty": 1.5}):
+        (penalized,) = generate(llm, "I am", SamplingParams(**base, **penalty))
+        assert 40 - len(set(penalized.outputs[0].token_ids)) < repeats
+    (allowed,) = generate(llm, "I am", SamplingParams(allowed_token_ids=[300, 301], max_tokens=9))
+    assert set(allowed.outputs[0].token_ids) <= {300, 301}
+    word = plain.outputs[0].text.split()[1]
+    (without,) = generate(llm, "I am", SamplingParams(bad_words=[word], **base))
+    assert word not in without.outputs[0].text.split()
+
+
+def test_without_detokenizing(llm):
+    (output,) = generate(llm, "I am", SamplingParams(temperature=0, max_tokens=4, detokenize=False))
+    assert output.outputs[0].text == "" and output.outputs[0].token_ids
+
+
+def test_chat(llm):
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+    prompt = llm.get_tokenizer().apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    (answer,) = llm.chat(messages, GREEDY, use_tqdm=False)
+    assert answer.prompt == prompt
+    assert answer.outputs[0].text == texts(generate(llm, prompt, GREEDY))[0]
+    parts = [messages[0], {"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+    assert [output.prompt for output in llm.chat([messages, parts], GREEDY, use_tqdm=False)] == [prompt, prompt]
+    (open_ended,) = llm.chat(messages, GREEDY, use_tqdm=False, add_generation_prompt=False)
+    assert prompt.startswith(open_ended.prompt) and open_ended.prompt != prompt
+    with pytest.raises(NotImplementedError, match="chat_template"):
+        llm.chat(messages, GREEDY, chat_template="{{ messages }}")
+
+
+def test_one_bad_prompt_costs_no_work(llm):
+    n_before = llm._n_requests
+    for bad, expected in (([10**6], "10.*vocabulary"), ([5] * 600, "512"), ("", "at least one token")):
+        with pytest.raises(ValueError, match=expected):
+            generate(llm, ["I am", bad], GREEDY)
+    with pytest.raises(TypeError, match=r"prompts\[1\].*'promt'.*did you mean 'prompt'"):
+        generate(llm, ["I am", {"promt": "x"}], GREEDY)
+    assert llm._n_requests == n_before
+
+
+def test_quantization_names(demo, demo_w8a8):
+    for name in ("SmoothQuant", "smoothquant", "compressed-tensors", "Compressed_Tensors"):
+        llm = LLM(demo_w8a8, quantization=name, use_tqdm_on_load=False)
+        assert llm.info["quantization"].startswith("compressed-tensors w8a8")
+    with pytest.raises(ValueError, match="'smoothqant' is unknown; expected one of .*did you mean 'smoothquant'"):
+        LLM(demo, quantization="smoothqant")
+    with pytest.raises(ValueError, match="expected 'compressed-tensors'.*found 'golden-stick'"):
+        LLM(demo_w8a8, quantization="golden-stick")
+    with pytest.raises(ValueError, match="holds a float model"):
+        LLM(demo, quantization="SmoothQuant")
+    with pytest.raises(ValueError, match="quantized already"):
+        LLM(demo_w8a8, quantization="rtn-w8a8")
+    with pytest.raises(ValueError, match="(?i)calib"):
+        LLM(demo, quantization="w8a8", use_tqdm_on_load=False)
+
+
+def test_a_recipe_quantizes_on_the_fly_and_cleans_up(demo, demo_w8a8):
+    llm = LLM(demo, quantization="rtn-w8a8", use_tqdm_on_load=False)
+    folder = llm._quantized.path
+    assert pathlib.Path(folder).is_dir()
+    assert texts(generate(llm, "I am", GREEDY)) == texts(generate(LLM(demo_w8a8, use_tqdm_on_load=False), "I am", GREEDY))
+    del llm
+    assert not pathlib.Path(folder).exists()
+
+
+def test_arguments_of_vllm(demo):
+    hints = {"gpu_memory_utilization": 0.5, "enforce_eager": True, "trust_remote_code": True, "max_num_seqs": 8}
+    LLM(model=demo, tensor_parallel_size=1, dtype="bfloat16", tokenizer=demo, use_tqdm_on_load=False, **hints)
+    for later in ({"tensor_parallel_size": 2}, {"enable_lora": True}, {"speculative_config": {}}, {"dtype": "float32"}):
+        with pytest.raises(NotImplementedError, match=next(iter(later))):
+            LLM(demo, **later)
+    with pytest.raises(ValueError, match="dtype"):
+        LLM(demo, dtype="bf17")
+    with pytest.raises(TypeError, match="'tensor_paralel_size'.*did you mean 'tensor_parallel_size'"):
+        LLM(demo, tensor_paralel_size=2)
+    with pytest.raises(FileNotFoundError, match="Qwen/Qwen3-8B"):
+        LLM("Qwen/Qwen3-8B")
+    assert list(inspect.signature(LLM).parameters)[0] == "model"
+
+
+def test_max_model_len(demo):
+    llm = LLM(demo, max_model_len=20, use_tqdm_on_load=False)
+    (output,) = generate(llm, "I am", SamplingParams(max_tokens=None, ignore_eos=True))
+    assert len(output.prompt_token_ids) + len(output.outputs[0].token_ids) == 20
+    with pytest.raises(ValueError, match="max_context"):
+        LLM(demo, max_model_len=10**6)
+
+
+def test_ctrl_c_stops_at_once_and_the_llm_lives_on(llm):
+    expected = texts(generate(llm, "I am", GREEDY))
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        generate(llm, ["I am"] * 1000, SamplingParams(max_tokens=400, ignore_eos=True))
+    assert texts(generate(llm, "I am", GREEDY)) == expected
+
+
+def test_other_threads_run_meanwhile(llm):
+    ticks = []
+    stop = threading.Event()
+
+    def tick():
+        while not stop.is_set():
+            ticks.append(time.monotonic())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    generate(llm, "I am", SamplingParams(max_tokens=100, ignore_eos=True))
+    stop.set()
+    thread.join()
+    assert len(ticks) > 5
+
+
+def test_names_are_exported():
+    assert octavo.LLM is LLM and "LLM" in dir(octavo) and "SamplingParams" in octavo.__all__
