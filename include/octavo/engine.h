@@ -135,9 +135,12 @@ class Engine {
   Result<Request> chat_request(const std::string& variables_json) const;
 
   // Log-probabilities (natural log) of every token, and the `top_n` best after every position, the last one
-  // included.
+  // included. progress: asked between layers whether to end with kCancelled.
   Result<std::vector<ScoredPosition>> score(const std::vector<int32_t>& token_ids, int32_t top_n,
                                             const Progress* progress = nullptr);
+  // The logits after every token, [token_ids.size(), n_vocab] in fp32.
+  Result<std::vector<float>> logits(const std::vector<int32_t>& token_ids,
+                                    const Progress* progress = nullptr);
   Result<std::vector<int32_t>> tokenize(const std::string& text, bool add_special_tokens) const;
 
  private:

@@ -1,6 +1,7 @@
 // The engine for Python. Called by octavo.LLM.
 #include "octavo/engine.h"
 
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -92,6 +93,20 @@ Engine open(const std::string& model, int n_threads, std::optional<int64_t> max_
   return unwrap(std::move(engine));
 }
 
+using LogitsArray = nb::ndarray<nb::numpy, float, nb::shape<-1, -1>>;
+
+LogitsArray logits(Engine& engine, const std::vector<int32_t>& token_ids) {
+  const InterruptibleProgress interrupts{nb::none()};
+  auto result = without_gil([&] { return engine.logits(token_ids, &interrupts); });
+  interrupts.check(result.status());
+  auto values = std::make_unique<std::vector<float>>(unwrap(std::move(result)));
+  float* data = values->data();
+  const nb::capsule owner(values.get(),
+                          [](void* memory) noexcept { delete static_cast<std::vector<float>*>(memory); });
+  values.release();  // the array's from here on
+  return LogitsArray(data, {token_ids.size(), static_cast<size_t>(engine.model().n_vocab)}, owner);
+}
+
 nb::dict describe(const ModelInfo& info) {
   nb::dict out;
   out["architecture"] = info.architecture;
@@ -140,6 +155,9 @@ void bind_engine(nb::module_& module) {
             return unwrap(without_gil([&] { return engine.tokenize(text, add_special_tokens); }));
           },
           "text"_a, "add_special_tokens"_a = true)
+      .def("logits", &logits, "token_ids"_a,
+           "The logits after every token, [len(token_ids), n_vocab] in fp32; the array owns them, nothing is "
+           "copied.")
       .def(
           "score",
           [](Engine& engine, const std::vector<int32_t>& token_ids, int32_t top_n) {

@@ -14,6 +14,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy
+import numpy.typing
 from tqdm.auto import tqdm
 
 from octavo import _native
@@ -143,6 +145,16 @@ class LLM:
             values = {name: getattr(found, name) for name in _GENERATION_KEYS.values()}
         values.update({_GENERATION_KEYS[key]: value for key, value in override.items()})
         return {name: value for name, value in values.items() if value is not None}
+
+    def logits(self, token_ids: Sequence[int]) -> numpy.typing.NDArray[numpy.float32]:
+        """The model's logits after each token, [len(token_ids), n_vocab]; log-softmax is the caller's.
+
+        The array holds what the C++ core computed, without a copy; other libraries take it by DLPack.
+
+        Raises:
+            ValueError: No token, one that the vocabulary does not have, more than the context holds.
+        """
+        return self._engine.logits(list(token_ids))
 
     # -- generating --
 

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+import numpy
 import pytest
 
 import octavo
@@ -141,6 +142,17 @@ def test_all_logprobs_sum_to_one(demo):
     entries = output.outputs[0].logprobs[0]
     assert len(entries) == llm.info["n_vocab"]
     assert sum(math.exp(entry.logprob) for entry in entries.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_logits(llm):
+    ids = llm.get_tokenizer().encode("It was a dark")
+    logits = llm.logits(ids)
+    assert logits.shape == (len(ids), llm.info["n_vocab"]) and logits.dtype == numpy.float32
+    (output,) = generate(llm, [ids], GREEDY)
+    assert logits[-1].argmax() == output.outputs[0].token_ids[0]
+    assert numpy.from_dlpack(logits).ctypes.data == logits.ctypes.data
+    with pytest.raises(ValueError, match="at least one token"):
+        llm.logits([])
 
 
 def test_stops(llm):

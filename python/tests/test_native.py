@@ -1,7 +1,10 @@
 """octavo._native: what the package is built on. Errors have Python's own types, progress functions and Ctrl-C work."""
 
 import os
+import pathlib
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -47,6 +50,15 @@ def test_a_signal_ends_the_work(demo, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         _native.quantize(demo, str(tmp_path / "out"), recipe="rtn-w8a8", progress=progress)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_program_comes_along(demo):
+    answers = []
+    for command in ([sys.executable, "-m", "octavo"], [str(pathlib.Path(sys.executable).with_name("octavo"))]):
+        done = subprocess.run([*command, "inspect", demo], capture_output=True, text=True, check=True)
+        answers.append(done.stdout)
+        assert subprocess.run([*command, "no-such-command"], capture_output=True).returncode == 2
+    assert answers[0] == answers[1] == _native.inspect(demo)["text"]
 
 
 def test_tokenizer_and_chat_template(demo):

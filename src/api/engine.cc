@@ -130,6 +130,22 @@ Result<std::vector<std::vector<int32_t>>> spell(const std::vector<std::string>& 
   return spellings;
 }
 
+// A sequence that the model can run whole.
+Status check_ids(const std::vector<int32_t>& token_ids, const engine::LoadedModel& loaded) {
+  const int64_t n_vocab = loaded.config().n_vocab;
+  if (token_ids.empty()) return invalid_argument("ids: expected at least one token, found none");
+  if (static_cast<int64_t>(token_ids.size()) > loaded.max_context()) {
+    return invalid_argument("ids: expected at most " + std::to_string(loaded.max_context()) +
+                            " tokens (the context), found " + std::to_string(token_ids.size()));
+  }
+  for (size_t i = 0; i < token_ids.size(); ++i) {
+    if (token_ids[i] >= 0 && token_ids[i] < n_vocab) continue;
+    return invalid_argument("ids[" + std::to_string(i) + "]: expected a token id from 0 to " +
+                            std::to_string(n_vocab - 1) + ", found " + std::to_string(token_ids[i]));
+  }
+  return {};
+}
+
 }  // namespace
 
 const char* finish_reason_name(FinishReason reason) {
@@ -312,20 +328,25 @@ Result<Request> Engine::chat_request(const std::string& variables_json) const {
   return request;
 }
 
+Result<std::vector<float>> Engine::logits(const std::vector<int32_t>& token_ids, const Progress* progress) {
+  engine::LoadedModel& loaded = *state_->loaded;
+  OCTAVO_RETURN_IF_ERROR(check_ids(token_ids, loaded));
+  std::vector<float> all;
+  all.reserve(token_ids.size() * static_cast<size_t>(loaded.config().n_vocab));
+  const std::lock_guard lock(loaded.mutex());
+  engine::LogitsReader reader(loaded, token_ids, progress);
+  for (;;) {
+    OCTAVO_ASSIGN_OR_RETURN(const engine::LogitsReader::Rows rows, reader.next());
+    if (rows.n_rows == 0) return all;
+    all.insert(all.end(), rows.logits.begin(), rows.logits.end());
+  }
+}
+
 Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& token_ids, int32_t top_n,
                                                   const Progress* progress) {
   engine::LoadedModel& loaded = *state_->loaded;
   const int64_t n_vocab = loaded.config().n_vocab;
-  if (token_ids.empty()) return invalid_argument("ids: expected at least one token, found none");
-  if (static_cast<int64_t>(token_ids.size()) > loaded.max_context()) {
-    return invalid_argument("ids: expected at most " + std::to_string(loaded.max_context()) +
-                            " tokens (the context), found " + std::to_string(token_ids.size()));
-  }
-  for (size_t i = 0; i < token_ids.size(); ++i) {
-    if (token_ids[i] >= 0 && token_ids[i] < n_vocab) continue;
-    return invalid_argument("ids[" + std::to_string(i) + "]: expected a token id from 0 to " +
-                            std::to_string(n_vocab - 1) + ", found " + std::to_string(token_ids[i]));
-  }
+  OCTAVO_RETURN_IF_ERROR(check_ids(token_ids, loaded));
   if (top_n < 0 || top_n > n_vocab) {
     return invalid_argument("top: expected 0 to " + std::to_string(n_vocab) + " (the vocabulary), found " +
                             std::to_string(top_n));

@@ -190,9 +190,26 @@ TEST(Engine, BadWordsBiasAndAllowedTokensAreObeyed) {
   for (const int32_t id : run(demo(), request).ids) EXPECT_TRUE(id == 300 || id == 400);
   request = greedy("The old man", 16);
   const std::string text = run(demo(), request).text;
-  const std::string word = text.substr(1, text.find(' ', 1) - 1);
+  const size_t begin = text.find(' ') + 1;
+  const std::string word = text.substr(begin, text.find(' ', begin) - begin);
   request.sampling.bad_words = {word};
   EXPECT_EQ(run(demo(), request).text.find(" " + word + " "), std::string::npos) << word;
+}
+
+TEST(Engine, LogitsAreThoseOfScore) {
+  const std::vector<int32_t> ids = {5, 600, 7};
+  const auto logits = demo().logits(ids);
+  ASSERT_TRUE(logits.ok());
+  const auto n_vocab = static_cast<size_t>(demo().model().n_vocab);
+  ASSERT_EQ(logits->size(), ids.size() * n_vocab);
+  const auto scored = demo().score(ids, 1);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto row = logits->begin() + static_cast<std::ptrdiff_t>(i * n_vocab);
+    const auto best = std::max_element(row, row + static_cast<std::ptrdiff_t>(n_vocab)) - row;
+    EXPECT_EQ(best, (*scored)[i].top[0].id);
+  }
+  EXPECT_FALSE(demo().logits({}).ok());
+  EXPECT_FALSE(demo().logits({12288}).ok());
 }
 
 class Impatient : public Progress {
