@@ -89,7 +89,6 @@ def test_the_import_rule() -> None:
 
 @pytest.mark.parametrize("compat", [False, True], ids=["imports changed", "unchanged"])
 def test_both_scripts(compat: bool, workplace: Path, ceval: Path) -> None:
-    pytest.importorskip("octavo.llm")
     summary = run(DEFINITIONS + QUANTIZE, "quantize.py", workplace, compat)
     assert summary.startswith("Qwen3-8B-bf16: 35 of 36 linear layers are int8\n")
     assert (workplace / "Qwen3-8B-A8W8" / "quantization_description.json").is_file()
