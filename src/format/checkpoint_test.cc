@@ -181,6 +181,17 @@ TEST_F(CheckpointTest, FoldersWithoutWeightsSayWhatToDo) {
   EXPECT_FALSE(Checkpoint::open("").ok());
 }
 
+TEST_F(CheckpointTest, AnIndexOfAnotherNameWillDo) {
+  folder_.write("quant-1.safetensors", shard_of({"a"}));
+  folder_.write("quant-2.safetensors", shard_of({"b"}));
+  folder_.write("quant_model_weight_w8a8.safetensors.index.json",
+                R"({"weight_map":{"a":"quant-1.safetensors","b":"quant-2.safetensors"}})");
+  EXPECT_EQ(error(), "accepted");
+  folder_.write("quant_model_weight_w8a8.safetensors.index.json",
+                R"({"weight_map":{"a":"quant-1.safetensors","b":"quant-1.safetensors"}})");
+  EXPECT_TRUE(contains(error(), "w8a8.safetensors.index.json: tensor 'b' is in none")) << error();
+}
+
 TEST_F(CheckpointTest, TwoSetsOfWeightsAreAmbiguous) {
   write_shards(kMap);
   folder_.write("model.safetensors", shard_of({"a"}));

@@ -84,6 +84,8 @@ TEST(InspectTest, ValuesThatCannotBeRunAreNamed) {
   EXPECT_EQ(problems_of(0.5F, "a.weight_scale"), "[]");
   for (const float value : {0.0F, -1.0F, 1e-40F, std::nanf(""), HUGE_VALF}) {
     const std::string problems = problems_of(value, "a.weight_scale");
+    EXPECT_TRUE(contains(problems_of(value, "a.input_scale"), "'a.input_scale': expected positive scales"));
+    EXPECT_TRUE(contains(problems_of(value, "a.deq_scale"), "'a.deq_scale': expected positive scales"));
     EXPECT_TRUE(contains(problems, "s.safetensors': tensor 'a.weight_scale': expected positive scales"))
         << problems;
     EXPECT_TRUE(contains(problems, "at [1, 0]")) << problems;

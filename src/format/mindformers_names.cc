@@ -128,9 +128,12 @@ std::optional<std::string> hugging_face_name(std::string_view name) {
   return std::nullopt;
 }
 
+// Names of layers alone do not tell: InternLM2 on Hugging Face has attention.wo and feed_forward.w1 too.
 bool has_mindformers_names(std::span<const TensorInfo> tensors) {
-  return std::any_of(tensors.begin(), tensors.end(),
-                     [](const TensorInfo& info) { return hugging_face_name(info.name).has_value(); });
+  return std::any_of(tensors.begin(), tensors.end(), [](const TensorInfo& info) {
+    const bool is_wrapped = info.name.find("._layer.") != std::string::npos;
+    return info.name == kOuter[0].first || (is_wrapped && hugging_face_name(info.name));
+  });
 }
 
 Result<std::vector<TensorInfo>> with_hugging_face_names(std::span<const TensorInfo> tensors,

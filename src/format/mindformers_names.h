@@ -17,6 +17,7 @@ namespace octavo::format {
 // where the name is none of MindFormers' own ("lm_head.weight" is the same in both).
 std::optional<std::string> hugging_face_name(std::string_view name);
 
+// Whether MindFormers or Golden Stick wrote them: its embedding, or a linear layer that Golden Stick wrapped.
 bool has_mindformers_names(std::span<const TensorInfo> tensors);
 
 // The tensors of a file renamed. Those of fused layers (w_qkv, w_gate_hidden) become parts of themselves, row

@@ -123,10 +123,21 @@ TEST(MindFormersCheckpoint, SaysWhatIsWrong) {
   EXPECT_TRUE(contains(error(), "has two indices") && contains(error(), "'param_name_map.json'")) << error();
 }
 
+TEST(MindFormersCheckpoint, AnotherModelWithSomeOfTheNamesIsLeftAlone) {
+  const TestFolder folder;
+  folder.write("config.json", "{}");
+  folder.write("model.safetensors",
+               file_of({"model.tok_embeddings.weight", "model.layers.0.attention.wo.weight"}));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  EXPECT_FALSE(checkpoint->has_mindformers_names());
+  EXPECT_NE(checkpoint->find("model.layers.0.attention.wo.weight"), nullptr);
+}
+
 TEST(MindFormersCheckpoint, ATensorUnderBothNamesIsRefused) {
   const TestFolder folder;
   folder.write("config.json", "{}");
-  folder.write("x.safetensors", file_of({kNorm, "model.norm.weight"}));
+  folder.write("x.safetensors", file_of({kNorm, kQ, "model.norm.weight"}));
   const Status status = Checkpoint::open(folder.path()).status();
   EXPECT_TRUE(contains(status.message(), "tensor 'model.norm.weight' is in two")) << status.message();
 }

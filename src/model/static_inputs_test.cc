@@ -83,6 +83,46 @@ TEST(StaticInputs, AreReadInEveryType) {
   }
 }
 
+TEST(StaticInputs, SymmetricOnesHaveNoZeroPoint) {
+  TestCheckpoint model = static_model();
+  std::string section = model.config.find("quantization_config")->dump();
+  const std::string asymmetric = R"("symmetric":false)";
+  section.replace(section.find(asymmetric), asymmetric.size(), R"("symmetric":true)");
+  model.set_config("quantization_config", section);
+  expect_refused(model, StatusCode::kCorrupt, {".input_zero_point", "not part of"});
+  std::erase_if(model.tensors, [](const auto& named) { return named.first.ends_with(".input_zero_point"); });
+  const TempFolder folder;
+  const format::Checkpoint checkpoint = model.reopen(folder);
+  const auto layer = read_layer(checkpoint, *parse_model_config(checkpoint.config(), "config.json"), 0);
+  ASSERT_TRUE(layer.ok()) << layer.status().message();
+  EXPECT_EQ((*layer)[LinearSlot::kUp].input, (StaticInput{{0.023F}, 0, 0.023F}));
+}
+
+// Near the logits of a float head, and not equal to them.
+TEST(StaticInputs, TheHeadMayHaveThem) {
+  TestCheckpoint model = static_model();
+  const TempFolder float_folder, folder;
+  model.write(float_folder.path());
+  model.quantize("lm_head", DType::kF32);
+  model.fix_inputs("lm_head", 0.03F, 3);
+  std::string section = model.config.find("quantization_config")->dump();
+  section.replace(section.find(R"(["lm_head"])"), 11, "[]");
+  section.replace(section.find(R"("re:.*self_attn)"), 1, R"("lm_head",")");
+  model.set_config("quantization_config", section);
+  model.write(folder.path());
+  base::ThreadPool pool(2);
+  const std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9, 2, 6};
+  const std::vector<float> want = run(*load_model(float_folder.path(), pool), tokens, 8);
+  const std::vector<float> got = run(*load_model(folder.path(), pool), tokens, 3);
+  double squares = 0, error = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    squares += static_cast<double>(want[i]) * want[i];
+    error += std::pow(static_cast<double>(want[i]) - got[i], 2);
+  }
+  EXPECT_GT(error, 0);
+  EXPECT_LT(error, 0.002 * squares);
+}
+
 TEST(StaticInputs, WrongTensorsAreNamed) {
   for (const float bad : {0.0F, -1.0F, 1e-40F, std::numeric_limits<float>::infinity(),
                           std::numeric_limits<float>::quiet_NaN()}) {
