@@ -112,9 +112,8 @@ struct ModelInfo {
 };
 
 struct ScoredPosition {
-  std::optional<float> logprob;   // of the token at this position given those before; none for the first
-  int64_t rank = 0;               // with logprob
-  std::vector<TokenLogprob> top;  // the distribution after this position, most likely first
+  std::optional<TokenLogprob> token;  // at this position, given those before; none for the first
+  std::vector<TokenLogprob> top;      // the distribution after this position, most likely first
 };
 
 class Engine {

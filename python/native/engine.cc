@@ -56,9 +56,7 @@ void bind_stream(nb::module_& module) {
       .def_ro("token", &TokenScore::token)
       .def_ro("top", &TokenScore::top, "Most likely first.");
   nb::class_<ScoredPosition>(module, "ScoredPosition")
-      .def_ro("logprob", &ScoredPosition::logprob,
-              "Of the token here given those before; None for the first.")
-      .def_ro("rank", &ScoredPosition::rank)
+      .def_ro("token", &ScoredPosition::token, "At this position, given those before; None for the first.")
       .def_ro("top", &ScoredPosition::top, "The distribution after this position, most likely first.");
   nb::class_<Delta>(module, "Delta", "What one step of a Stream gives.")
       .def_ro("text", &Delta::text)

@@ -6,6 +6,7 @@ the GIL. The tokens of a request do not depend on the others (docs/NUMERICS.md).
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy
 import numpy.typing
-from tqdm.auto import tqdm
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from octavo import _native
 from octavo.keywords import refuse_unknown
@@ -212,7 +213,7 @@ class LLM:
         if continue_final_message:
             raise NotImplementedError("LLM.chat: continue_final_message is not built yet; leave it at False")
         single = len(messages) > 0 and isinstance(messages[0], Mapping)
-        conversations = [messages] if single else list(messages)
+        conversations = typing.cast("list[Sequence[Message]]", [messages] if single else list(messages))
         requests = []
         for conversation, params in zip(conversations, self._params_for(sampling_params, len(conversations)), strict=True):
             variables = {"add_generation_prompt": add_generation_prompt, **(chat_template_kwargs or {})}
@@ -305,32 +306,31 @@ class LLM:
     def _complete(self, request: _Request, index: int, seed: int, stats: RequestStateStats) -> CompletionOutput:
         stream = self._submit(request, seed)
         output = CompletionOutput(index, "", [])
-        if request.params.logprobs is not None:
-            output.logprobs, output.cumulative_logprob = [], 0.0
-        texts = []
+        texts: list[str] = []
+        scores: list[_native.TokenScore] = []
         while (delta := stream.next()) is not None:
             texts.append(delta.text)
             output.token_ids += delta.token_ids
-            for score in delta.logprobs:
-                output.logprobs.append(self._logprobs_at(score.token, score.top))
-                output.cumulative_logprob += score.token.logprob
+            scores += delta.logprobs
             if delta.token_ids:
                 stats.last_token_ts = time.monotonic()
                 stats.first_token_ts = stats.first_token_ts or stats.last_token_ts
             output.finish_reason = delta.finish_reason
             output.stop_reason = delta.stop_token if delta.stop_text is None else delta.stop_text
         output.text = "".join(texts)
+        if request.params.logprobs is not None:
+            output.logprobs = [self._logprobs_at(score.token, score.top) for score in scores]
+            output.cumulative_logprob = sum(score.token.logprob for score in scores)
         stats.num_generation_tokens += len(output.token_ids)
         return output
 
     def _score_prompt(self, request: _Request) -> list[LogprobsAt | None]:
-        wanted = request.params.prompt_logprobs
+        wanted = request.params.prompt_logprobs or 0
         scores = self._engine.score(request.token_ids, self.info["n_vocab"] if wanted == -1 else wanted)
         entries: list[LogprobsAt | None] = [None]
-        for token, before, here in zip(request.token_ids[1:], scores[:-1], scores[1:], strict=True):
-            entries.append({token: self._logprob(token, here.logprob, here.rank)})
-            for entry in before.top:
-                entries[-1].setdefault(entry.id, self._logprob(entry.id, entry.logprob, entry.rank))
+        for before, here in itertools.pairwise(scores):
+            assert here.token is not None  # only the first position has none
+            entries.append(self._logprobs_at(here.token, before.top))
         return entries
 
     def _logprobs_at(self, chosen: _native.TokenLogprob, top: Sequence[_native.TokenLogprob]) -> LogprobsAt:
@@ -396,5 +396,6 @@ def _list_prompts(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     if isinstance(prompts, (str, Mapping)):
         return [prompts]
     listed = list(prompts)
-    all_numbers = bool(listed) and all(hasattr(item, "__index__") for item in listed)
-    return [listed] if all_numbers else listed
+    if listed and all(hasattr(item, "__index__") for item in listed):
+        return [typing.cast("list[int]", listed)]
+    return typing.cast("list[Prompt]", listed)

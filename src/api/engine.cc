@@ -363,9 +363,7 @@ Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& to
       const auto row = engine::LogprobRow::read(rows.row(i));
       if (!row.ok()) return row.status().with_context("position " + std::to_string(position));
       if (position + 1 < token_ids.size()) {
-        const engine::RankedLogprob following = row->of(token_ids[position + 1]);
-        positions[position + 1].logprob = following.logprob;
-        positions[position + 1].rank = following.rank;
+        positions[position + 1].token = public_logprob(row->of(token_ids[position + 1]));
       }
       positions[position].top = public_logprobs(row->top(top_n, order));
     }

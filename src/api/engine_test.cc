@@ -171,8 +171,8 @@ TEST(Engine, LogprobsAreThoseOfScore) {
   for (size_t i = 0; i < output.ids.size(); ++i) {
     const TokenScore& score = output.logprobs[i];
     EXPECT_EQ(score.token.id, output.ids[i]);
-    EXPECT_EQ(score.token.logprob, *(*scored)[n_prompt + i].logprob);
-    EXPECT_EQ(score.token.rank, (*scored)[n_prompt + i].rank);
+    EXPECT_EQ(score.token.logprob, (*scored)[n_prompt + i].token->logprob);
+    EXPECT_EQ(score.token.rank, (*scored)[n_prompt + i].token->rank);
     ASSERT_EQ(score.top.size(), 3U);
     for (size_t j = 0; j < 3; ++j) EXPECT_EQ(score.top[j].id, (*scored)[n_prompt + i - 1].top[j].id);
     if (score.token.rank > 3) continue;

@@ -68,7 +68,7 @@ class Score : public Command {
   static base::Json to_json(const std::vector<int32_t>& ids, const std::vector<ScoredPosition>& positions) {
     base::JsonArray logprobs, tops;
     for (const ScoredPosition& position : positions) {
-      logprobs.push_back(position.logprob ? base::Json(double{*position.logprob}) : base::Json());
+      logprobs.push_back(position.token ? base::Json(double{position.token->logprob}) : base::Json());
       base::JsonArray top;
       for (const TokenLogprob& token : position.top) {
         top.emplace_back(base::JsonArray{base::Json(int64_t{token.id}), base::Json(double{token.logprob})});

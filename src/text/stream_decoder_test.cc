@@ -140,6 +140,29 @@ TEST(StreamDecoder, TheStopThatEndsFirstWinsAndThenTheLongest) {
   EXPECT_EQ(StreamDecoder::create(tokenizer, false, {"a", ""}).status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(StreamDecoder, TheStopStringCanBeKept) {
+  const Tokenizer tokenizer = demo();
+  auto decoder = StreamDecoder::create(tokenizer, false, {"cd"}, /*keep_stop_string=*/true);
+  ASSERT_TRUE(decoder.ok());
+  std::string text;
+  for (const int32_t id : character_ids(tokenizer, "abcdef")) text += *decoder->push(id);
+  EXPECT_EQ(text + *decoder->flush(), "abcd");
+  EXPECT_EQ(decoder->stopped_by(), 0U);
+}
+
+TEST(StreamDecoder, AStopStringIsTextWhereNothingMayStop) {
+  const Tokenizer tokenizer = demo();
+  const auto ids = character_ids(tokenizer, "cdabcdef");
+  for (const auto& [n_before, expected] :
+       {std::pair<size_t, const char*>{2, "cdab"}, {5, "cdab"}, {6, "cdabcdef"}, {8, "cdabcdef"}}) {
+    auto decoder = StreamDecoder::create(tokenizer, false, {"cd"});
+    ASSERT_TRUE(decoder.ok());
+    std::string text;
+    for (size_t i = 0; i < ids.size(); ++i) text += *decoder->push(ids[i], /*may_stop=*/i >= n_before);
+    EXPECT_EQ(text + *decoder->flush(), expected) << n_before;
+  }
+}
+
 TEST(StreamDecoder, StoppingDoesNotDependOnHowTextIsCut) {
   const Tokenizer tokenizer = demo();
   std::mt19937 random(11);
