@@ -138,5 +138,33 @@ TEST_F(GoldenStickData, OctavosOwnLayoutIsAsNearToTheFloatModelAsTheOriginals) {
   }
 }
 
+// Golden Stick's own factors and ranges, from the same samples: what is left is that the source, and so
+// Octavo's target, is bf16 (2^-8), where theirs was written in F32.
+TEST_F(GoldenStickData, FactorsAndRangesAreTheOriginals) {
+  const model::TempFolder folder;
+  QuantizeOptions options;
+  options.source = folder_ + "/source";
+  options.target = folder.path() + "/out";
+  options.recipe = "w8a8-smoothquant";
+  options.format = OutputFormat::kGoldenStick;
+  options.token_samples = samples_;
+  ASSERT_TRUE(quantize(options).ok());
+  model::TestCheckpoint ours(options.target), theirs(folder_ + "/format-b-ascend");
+  EXPECT_EQ(ours.tensors.size(), theirs.tensors.size());
+  size_t n_compared = 0;
+  for (const auto& [name, expected] : theirs.tensors) {
+    ASSERT_TRUE(ours.tensors.contains(name)) << name;
+    EXPECT_EQ(ours.tensors[name].shape, expected.shape) << name;
+    if (!name.ends_with("layernorm.weight") && !name.ends_with(".input_scale")) continue;
+    const float tolerance = name.find("layers.0.") != std::string::npos ? 0x1p-8F : 0x1p-7F;
+    const std::vector<float> found = ours.tensors[name].floats(), wanted = expected.floats();
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      ASSERT_NEAR(found[i], wanted[i], tolerance * std::fabs(wanted[i])) << name << " " << i;
+      ++n_compared;
+    }
+  }
+  EXPECT_EQ(n_compared, 2 * (2 * 64 + 6 * 64));  // of each layer: two norms and six inputs, all of width 64
+}
+
 }  // namespace
 }  // namespace octavo

@@ -141,7 +141,6 @@ FoldRule fold_rule(const Recipe& recipe, const LayerSource& source, SmoothGroup 
   }
   bool exact_producer = false;
   if (members.producer) {
-    all_smooth = all_smooth && policy(*members.producer).smooth;
     exact_producer =
         policy(*members.producer).scheme == Scheme::kFloat || !source.weights[*members.producer].bias.empty();
   }

@@ -231,7 +231,11 @@ TEST(FoldRule, FollowsRecipePolicyAndBiases) {
             (Rules{kNone, kPowersOfTwo, kAny, kAny}));
   EXPECT_EQ(rules("qwen3-f32", R"({"layers": {".*o_proj": "float"}})"), (Rules{kAny, kNone, kAny, kAny}));
   EXPECT_EQ(rules("qwen3-f32", R"({"layers": {".*up_proj": {"smooth": false}}})"),
-            (Rules{kAny, kAny, kNone, kNone}));
+            (Rules{kAny, kAny, kNone, kAny}));  // up's input; its rows are down's matter
+  EXPECT_EQ(rules("qwen3-f32", R"({"layers": {".*[qkv]_proj": {"smooth": false}}})"),
+            (Rules{kNone, kAny, kAny, kAny}));
+  EXPECT_EQ(rules("qwen3-f32", R"({"layers": {".*o_proj": {"smooth": false}}})"),
+            (Rules{kAny, kNone, kAny, kAny}));
 }
 
 TEST(BuildBlock, FloatLinearsTakePowersOfTwoExactly) {

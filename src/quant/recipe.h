@@ -35,7 +35,7 @@ const char* smooth_group_name(
 
 struct LinearPolicy {
   Scheme scheme = Scheme::kW8A8;
-  bool smooth = true;  // false: no factor is folded into this linear
+  bool smooth = true;  // false: what this linear (and who reads the same) reads is not smoothed
   Activations activations = Activations::kDynamic;
   std::optional<double> strength =
       {};  // of the group whose columns this is, instead of the recipe's (kFixed)
