@@ -130,8 +130,8 @@ Result<WeightFiles> find_weight_files(const std::string& folder) {
     files.are_guessed = true;
   }
   if (files.names.size() > kMaxShards) {
-    return resource_exhausted(base::join_path(folder, files.index_name) + ": " +
-                              std::to_string(files.names.size()) + " shards; at most " +
+    const std::string where = files.index_name.empty() ? folder : base::join_path(folder, files.index_name);
+    return resource_exhausted(where + ": " + std::to_string(files.names.size()) + " shards; at most " +
                               std::to_string(kMaxShards) + " can be open at once");
   }
   return files;
