@@ -5,7 +5,7 @@ so a model larger than memory can be quantized. Made by ``AutoModel.from_pretrai
 """
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy.typing as npt
 
@@ -13,6 +13,9 @@ from octavo.dtype import DType
 from octavo.layer_names import LayerName, layer_names
 from octavo.model_folder import ModelFolder
 from octavo.safetensors_file import TensorEntry, read_tensor
+
+if TYPE_CHECKING:
+    from octavo.tokenizer import Tokenizer
 
 __all__ = ["DecoderLayer", "Network", "Parameter", "ParameterDict"]
 
@@ -84,7 +87,7 @@ class Network:
         if not isinstance(n_layers, int) or n_layers < 1:
             raise ValueError(f"{source.path}/config.json: num_hidden_layers is {n_layers!r}, expected a count")
         self.layers: list[LayerName] = layer_names(n_layers)
-        self._tokenizer: Any = None
+        self._tokenizer: Tokenizer | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class Network:
         return self.quantized or self.source
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         """The tokenizer of the network's own folder."""
         if self._tokenizer is None:
             from octavo.tokenizer import AutoTokenizer

@@ -70,6 +70,24 @@ def test_samples_by_another_way_give_the_same(workplace: Path, ceval: Path) -> N
     assert_equal(results[0], results[2])
 
 
+def test_nearer_to_the_float_model_than_the_original(data: Path, workplace: Path) -> None:
+    """Golden Stick's recipe from Golden Stick's source and samples, beside the checkpoint that it wrote itself."""
+    expected = json.loads((data / "golden-stick" / "expected.json").read_text())
+    reference = np.array(expected["float_last_logits"])  # [samples, n_vocab]
+
+    def error(folder: Path | str) -> float:
+        engine = _native.Engine(str(folder))
+        logits = np.array([engine.logits(ids)[-1] for ids in expected["input_ids"]])
+        return float(np.square(logits - reference).sum() / np.square(reference).sum())
+
+    network = AutoModel.from_pretrained(data / "golden-stick" / "source")
+    ptq = PTQ(documented(backend=BackendTarget.ASCEND),
+              OrderedDict({r".*\.w2.*": PTQConfig(act_quant_dtype=msdtype.int8,
+                                                  act_quant_granularity=QuantGranularity.PER_TOKEN)}))
+    save_checkpoint(ptq.apply(network, GeneratorDataset(expected["input_ids"], ["input_ids"])), "ours")
+    assert 0 < error("ours") < error(data / "golden-stick" / "format-b-ascend") < 0.0011
+
+
 def test_mixed_policies(workplace: Path) -> None:
     network = AutoModel.from_pretrained("Qwen3-8B-bf16")
     policies = OrderedDict({r"model\.layers\.[01]\.feed_forward\.w2": documented(algo_args={"alpha": 0.8}),
