@@ -38,7 +38,7 @@ def suggests_keywords(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        refuse_unknown(function.__name__, kwargs, known)
+        refuse_unknown(function.__qualname__, kwargs, known)
         return function(*args, **kwargs)
 
     return checked

@@ -15,6 +15,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from octavo.keywords import did_you_mean
 from octavo.safetensors_file import TensorEntry, read_header
 
 __all__ = ["INDEX_FILE", "ModelFolder", "TemporaryFolder", "find_model_folder"]
@@ -36,14 +37,20 @@ def find_model_folder(name: str | os.PathLike[str], call: str) -> Path:
         raise NotImplementedError(f"{call}({str(name)!r}): models from a YAML file are not supported; give the model "
                                   "folder that holds config.json")
     if not path.is_dir():
-        hint = "; download the model first and give its folder" if not path.exists() else ""
         what = "is a file" if path.exists() else "is not there"
-        raise FileNotFoundError(f"{call}({str(name)!r}): expected a local model folder, {str(path.absolute())!r} "
-                                f"{what}. Names on a model hub are not supported yet{hint}")
+        raise FileNotFoundError(f"{call}({str(name)!r}): expected a local model folder, {str(path.absolute())!r} {what}"
+                                + _other_folder(path))
     if not (path / "config.json").is_file():
         raise FileNotFoundError(f"{call}({str(name)!r}): the folder {str(path.absolute())!r} has no config.json; "
                                 "expected a model in Hugging Face layout")
     return path.absolute()
+
+
+def _other_folder(path: Path) -> str:
+    """What may have been meant by a folder that is not there."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else []
+    near = did_you_mean(path.name, [folder.name for folder in beside if (folder / "config.json").is_file()])
+    return near or ". Names on a model hub are not supported yet; download the model first and give its folder"
 
 
 def _read_json_object(file: Path) -> dict[str, Any]:

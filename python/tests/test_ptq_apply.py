@@ -234,6 +234,7 @@ def test_convert_refuses(network: Any, call: Any, error: type[Exception], text: 
 
 @pytest.mark.parametrize(("name", "error", "text"), [
     ("Qwen/Qwen3-8B", FileNotFoundError, "Names on a model hub are not supported yet; download the model first"),
+    ("Qwen3-8B-bf61", FileNotFoundError, "Qwen3-8B-bf61' is not there; did you mean 'Qwen3-8B-bf16'"),
     ("Qwen3-8B-bf16/config.json", FileNotFoundError, "config.json' is a file"),
     ("empty", FileNotFoundError, "has no config.json"),
     ("run_qwen3_8b.yaml", NotImplementedError, "models from a YAML file"),

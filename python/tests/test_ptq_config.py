@@ -122,6 +122,8 @@ def test_defaults() -> None:
     ({"backend": "ascend"}, ValueError, r"^backend shall be in dict_values\("),
     ({"weight_quant_dtype": msdtype.float16}, ValueError,
      r"weight_quant_dtype support \[mindspore.int8, mindspore.int4, None\], but got Float16\."),
+    ({"act_quant_dtype": "int8"}, ValueError, r"but got int8\. It is a str, not a DType\."),
+    ({"act_quant_granularity": "per_token"}, ValueError, r"but got per_token\. It is a str, not a QuantGranularity\."),
     ({"opname_blacklist": "lm_head"}, TypeError, "Type of opname_blacklist should be a list but got <class 'str'>"),
     ({"opname_blacklist": [1]}, TypeError, "Type of item of opname_blacklist should be one of <class 'str'>"),
     ({"outliers_suppression": "smooth"}, TypeError, "Type of outliers_suppression should be"),

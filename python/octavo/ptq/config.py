@@ -6,7 +6,7 @@ combinations). It says what may be *asked*; what Octavo can carry out is decided
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from typing import Any
@@ -79,9 +79,10 @@ _KVCACHE_GRANULARITIES = [QuantGranularity.PER_CHANNEL, QuantGranularity.PER_TOK
 _GROUP_SIZES = [64, 128, 256]
 
 
-def _require_one_of(name: str, value: object, allowed: Iterable[object]) -> None:
+def _require_one_of(name: str, value: object, allowed: Sequence[object]) -> None:
     if value not in allowed:
-        raise ValueError(f"{name} support {allowed}, but got {value}.")
+        hint = f" It is a str, not a {type(allowed[0]).__name__}." if isinstance(value, str) else ""
+        raise ValueError(f"{name} support {allowed}, but got {value}.{hint}")
 
 
 def _warn(message: str) -> None:
