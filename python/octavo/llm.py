@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import numbers
 import os
 import tempfile
 import time
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy
@@ -57,7 +58,8 @@ class LLM:
         tokenizer: Another folder or tokenizer.json; None is the model's.
         quantization: None takes the folder as it is. "SmoothQuant" (any quantized folder), "compressed-tensors",
             "golden-stick" or "ascend", in any case, are compared with the folder. A recipe's name ("rtn-w8a8", "w8a8",
-            "w8a8-smoothquant") quantizes a float folder on the fly, into a temporary folder.
+            "w8a8-smoothquant") quantizes a float folder on the fly, through a temporary folder (TMPDIR) that is removed
+            once the model is in memory.
         calibration: With a recipe that needs it: "ceval:DIR", "text:FILE" or "jsonl:FILE".
         dtype: "auto", or what the folder holds: Octavo computes in the checkpoint's own type.
         seed: From which requests without a seed draw theirs; the same program gives the same text each time it runs.
@@ -101,21 +103,26 @@ class LLM:
         check_arguments({**kwargs, "dtype": dtype, "generation_config": generation_config}, folder)
         refuse_unknown("override_generation_config", override_generation_config or {}, _GENERATION_KEYS)
         recipe = choose_quantization(quantization, folder)
-        self._quantized: TemporaryFolder | None = None
+        tokenizer = folder if tokenizer is None else tokenizer
+
+        def load(weights: Path) -> _native.Engine:
+            with _LoadingBar(use_tqdm_on_load) as bar:
+                return _native.Engine(str(weights), n_threads, max_model_len, os.fspath(tokenizer), bar)
+
         if recipe is not None:
-            self._quantized = TemporaryFolder(Path(tempfile.gettempdir()))
-            source, folder = folder, self._quantized.path / "model"
+            temporary = TemporaryFolder(Path(tempfile.gettempdir()))
+            target = temporary.path / "model"
             with _LoadingBar(use_tqdm_on_load) as bar:
                 _native.quantize(
-                    str(source), str(folder), recipe=recipe, calibration=calibration, n_threads=n_threads, progress=bar
+                    str(folder), str(target), recipe=recipe, calibration=calibration, n_threads=n_threads, progress=bar
                 )
+            self._engine = load(target)
+            temporary.remove()
         elif calibration:
             raise ValueError("calibration: expected together with a recipe's name as quantization")
-        with _LoadingBar(use_tqdm_on_load) as bar:
-            self._engine = _native.Engine(
-                str(folder), n_threads, max_model_len, "" if tokenizer is None else os.fspath(tokenizer), bar
-            )
-        self._tokenizer = Tokenizer(folder if tokenizer is None else tokenizer)
+        else:
+            self._engine = load(folder)
+        self._tokenizer = Tokenizer(tokenizer)
         self._seed = 0 if seed is None else seed
         self._n_requests = 0
         self._max_logprobs = max_logprobs
@@ -164,7 +171,7 @@ class LLM:
         prompts: Prompt | Sequence[Prompt],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
-        use_tqdm: bool = True,
+        use_tqdm: bool | Callable[..., tqdm] = True,
         **kwargs: typing.Any,
     ) -> list[RequestOutput]:
         """Continues each prompt; the outputs stand in the order of the prompts.
@@ -172,7 +179,7 @@ class LLM:
         Args:
             prompts: A text, a list of token ids, a dictionary with "prompt" or "prompt_token_ids", or a list of these.
             sampling_params: For all prompts, or one for each; None is get_default_sampling_params().
-            use_tqdm: A progress bar.
+            use_tqdm: A progress bar, or what makes one as tqdm does.
 
         Raises:
             ValueError: A prompt that leaves no room in the context, an unknown token, a number of sampling_params that is
@@ -189,7 +196,7 @@ class LLM:
         self,
         messages: Sequence[Message] | Sequence[Sequence[Message]],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
-        use_tqdm: bool = True,
+        use_tqdm: bool | Callable[..., tqdm] = True,
         *,
         add_generation_prompt: bool = True,
         continue_final_message: bool = False,
@@ -256,15 +263,28 @@ class LLM:
         if ids is None:
             if not isinstance(text, str):
                 raise TypeError(f"{name}: expected a text or token ids, found {prompt!r}")
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"{name}: expected Unicode text, found half a surrogate pair ({error})") from None
             ids = self._engine.tokenize(text, True)
-        return _Request(text, [int(token) for token in ids], params)
+        token_ids = [int(token) for token in ids]
+        n_vocab = self.info["n_vocab"]
+        for i, token in enumerate(token_ids):
+            if not 0 <= token < n_vocab:
+                raise ValueError(f"{name}[{i}]: token {token} is not in the model's vocabulary of {n_vocab}")
+        return _Request(text, token_ids, params)
 
-    def _run(self, requests: Sequence[_Request], use_tqdm: bool) -> list[RequestOutput]:
+    def _run(self, requests: Sequence[_Request], use_tqdm: bool | Callable[..., tqdm]) -> list[RequestOutput]:
         # Every request is accepted before the first is run: a bad one must not cost the work of those before it.
-        for request in requests:
-            self._submit(request, seed=0)
+        for i, request in enumerate(requests):
+            try:
+                self._submit(request, seed=0)
+            except _native.OctavoError as error:
+                raise type(error)(f"prompts[{i}]: {error}") from None
         outputs = []
-        with tqdm(
+        make_bar = use_tqdm if callable(use_tqdm) else tqdm
+        with make_bar(
             total=len(requests),
             desc="Processed prompts",
             unit="prompt",
@@ -396,6 +416,6 @@ def _list_prompts(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     if isinstance(prompts, (str, Mapping)):
         return [prompts]
     listed = list(prompts)
-    if listed and all(hasattr(item, "__index__") for item in listed):
+    if listed and all(isinstance(item, numbers.Integral) for item in listed):
         return [typing.cast("list[int]", listed)]
     return typing.cast("list[Prompt]", listed)

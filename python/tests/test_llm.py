@@ -3,8 +3,10 @@
 import inspect
 import math
 import os
-import pathlib
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 
@@ -55,10 +57,20 @@ def test_a_text_continues_its_prompt_token_by_token(llm):
     assert longer.outputs[0].token_ids[:5] == ids[3:]
 
 
+def test_the_program_writes_the_same(demo, llm):
+    command = [sys.executable, "-m", "octavo", "generate", demo, "--prompt", "I am", "--max-tokens", "8", "--ignore-eos"]
+    for options, params in ((["--greedy"], GREEDY), (["--temperature", "1", "--top-p", "1", "--top-k", "0", "--seed", "9"],
+                                                     SamplingParams(seed=9, max_tokens=8, ignore_eos=True))):
+        done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+        assert texts(generate(llm, "I am", params)) == [done.stdout]
+
+
 def test_every_form_of_a_prompt(llm):
     ids = llm.get_tokenizer().encode("I am")
     expected = texts(generate(llm, "I am", GREEDY))
     for form in (["I am"], ids, [ids], {"prompt": "I am"}, [{"prompt_token_ids": ids}], {"prompt_token_ids": ids, "prompt": "I am"}):
+        assert texts(generate(llm, form, GREEDY)) == expected
+    for form in (numpy.array(ids), [numpy.array(ids)], tuple(ids)):
         assert texts(generate(llm, form, GREEDY)) == expected
     assert generate(llm, [], GREEDY) == []
 
@@ -220,7 +232,13 @@ def test_chat(llm):
 
 def test_one_bad_prompt_costs_no_work(llm):
     n_before = llm._n_requests
-    for bad, expected in (([10**6], "10.*vocabulary"), ([5] * 600, "512"), ("", "at least one token")):
+    for bad, expected in (
+        ([10**6], r"prompts\[1\].*1000000.*vocabulary"),
+        ([2**40], r"prompts\[1\]"),
+        ([5] * 600, r"prompts\[1\].*600.*512"),
+        ("", r"prompts\[1\].*at least one token"),
+        ("half a \ud800 character", r"prompts\[1\]"),
+    ):
         with pytest.raises(ValueError, match=expected):
             generate(llm, ["I am", bad], GREEDY)
     with pytest.raises(TypeError, match=r"prompts\[1\].*'promt'.*did you mean 'prompt'"):
@@ -244,13 +262,12 @@ def test_quantization_names(demo, demo_w8a8):
         LLM(demo, quantization="w8a8", use_tqdm_on_load=False)
 
 
-def test_a_recipe_quantizes_on_the_fly_and_cleans_up(demo, demo_w8a8):
+def test_a_recipe_quantizes_on_the_fly_and_cleans_up(demo, demo_w8a8, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     llm = LLM(demo, quantization="rtn-w8a8", use_tqdm_on_load=False)
-    folder = llm._quantized.path
-    assert pathlib.Path(folder).is_dir()
+    assert llm.info["quantization"].startswith("compressed-tensors w8a8")
     assert texts(generate(llm, "I am", GREEDY)) == texts(generate(LLM(demo_w8a8, use_tqdm_on_load=False), "I am", GREEDY))
-    del llm
-    assert not pathlib.Path(folder).exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_arguments_of_vllm(demo):
