@@ -211,6 +211,21 @@ def test_penalties_and_rules_change_the_output(llm):
     assert word not in without.outputs[0].text.split()
 
 
+def test_the_repetition_penalty_is_transformers(llm):
+    # transformers 5, fp32: generate(do_sample=False, min_new_tokens=24, max_new_tokens=24, repetition_penalty=1.3), and the
+    # sum of the log-softmax of its logits.
+    expected = {
+        "I am": ([379, 417, 198, 6838, 647, 704, 304, 429, 550, 295, 422, 852, 863, 13, 745, 304, 688, 309, 650, 909, 11, 280,
+                  198, 1377], -52.753),
+        "Today is": ([258, 198, 82, 523, 493, 11, 280, 262, 1255, 282, 345, 852, 13, 540, 795, 550, 417, 839, 347, 283, 198,
+                      581, 725, 26], -64.112),
+    }  # fmt: skip
+    params = SamplingParams(temperature=0, max_tokens=24, min_tokens=24, repetition_penalty=1.3, logprobs=0)
+    for output, (ids, logprob) in zip(generate(llm, list(expected), params), expected.values(), strict=True):
+        assert output.outputs[0].token_ids == ids
+        assert output.outputs[0].cumulative_logprob == pytest.approx(logprob, abs=0.05)
+
+
 def test_without_detokenizing(llm):
     (output,) = generate(llm, "I am", SamplingParams(temperature=0, max_tokens=4, detokenize=False))
     assert output.outputs[0].text == "" and output.outputs[0].token_ids
