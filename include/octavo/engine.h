@@ -130,8 +130,10 @@ class Engine {
   const SamplingParams& default_sampling() const;
   Result<Stream> submit(const Request& request);
   // Renders messages (and any template variable of `variables_json`, an object) with the model's chat
-  // template to the prompt text that `submit` should tokenize; the Request carries exactly one BOS.
-  Result<Request> chat_request(const std::string& variables_json) const;
+  // template, or with the Jinja text `chat_template` where that is not empty, to the prompt text that
+  // `submit` should tokenize; the Request carries exactly one BOS.
+  Result<Request> chat_request(const std::string& variables_json,
+                               const std::string& chat_template = "") const;
 
   // Log-probabilities (natural log) of every token, and the `top_n` best after every position, the last one
   // included. progress: asked between layers whether to end with kCancelled.

@@ -142,11 +142,13 @@ void bind_engine(nb::module_& module) {
           "token_ids are used instead of prompt when there are any.")
       .def(
           "chat_prompt",
-          [](const Engine& engine, const std::string& variables_json) {
-            const Request request = unwrap(engine.chat_request(variables_json));
+          [](const Engine& engine, const std::string& variables_json, const std::string& chat_template) {
+            const Request request = unwrap(engine.chat_request(variables_json, chat_template));
             return std::pair(request.prompt, request.add_special_tokens);
           },
-          "variables_json"_a, "The prompt text and add_special_tokens of a chat.")
+          "variables_json"_a, "chat_template"_a = "",
+          "The prompt text and add_special_tokens of a chat; chat_template is Jinja text, empty is the "
+          "model's.")
       .def(
           "tokenize",
           [](const Engine& engine, const std::string& text, bool add_special_tokens) {

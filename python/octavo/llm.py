@@ -62,6 +62,7 @@ class LLM:
             once the model is in memory.
         calibration: With a recipe that needs it: "ceval:DIR", "text:FILE" or "jsonl:FILE".
         dtype: "auto", or what the folder holds: Octavo computes in the checkpoint's own type.
+        chat_template: A file or Jinja text, instead of the model's.
         seed: From which requests without a seed draw theirs; the same program gives the same text each time it runs.
         max_model_len: Tokens of prompt and output; None is the model's, as far as memory allows.
         max_logprobs: The most that a request's logprobs may ask for; -1 is the whole vocabulary.
@@ -89,6 +90,7 @@ class LLM:
         quantization: str | None = None,
         calibration: str = "",
         dtype: typing.Any = "auto",
+        chat_template: str | None = None,
         seed: int | None = 0,
         max_model_len: int | None = None,
         max_logprobs: int = 20,
@@ -123,6 +125,7 @@ class LLM:
         else:
             self._engine = load(folder)
         self._tokenizer = Tokenizer(tokenizer)
+        self._chat_template = "" if chat_template is None else _read_template(chat_template)
         self._seed = 0 if seed is None else seed
         self._n_requests = 0
         self._max_logprobs = max_logprobs
@@ -198,6 +201,7 @@ class LLM:
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         use_tqdm: bool | Callable[..., tqdm] = True,
         *,
+        chat_template: str | None = None,
         add_generation_prompt: bool = True,
         continue_final_message: bool = False,
         tools: Sequence[Mapping[str, typing.Any]] | None = None,
@@ -208,6 +212,7 @@ class LLM:
 
         Args:
             messages: Dictionaries with "role" and "content"; a list of such lists is several conversations.
+            chat_template: A file or Jinja text, instead of that of LLM(chat_template=…), or else the model's.
             add_generation_prompt: End the prompt where the answer begins.
             tools: What the model may call, as its template takes it.
             chat_template_kwargs: More variables of the template, such as {"enable_thinking": False}.
@@ -219,15 +224,16 @@ class LLM:
         _check_call("LLM.chat", kwargs)
         if continue_final_message:
             raise NotImplementedError("LLM.chat: continue_final_message is not built yet; leave it at False")
+        template = self._chat_template if chat_template is None else _read_template(chat_template)
         single = len(messages) > 0 and isinstance(messages[0], Mapping)
         conversations = typing.cast("list[Sequence[Message]]", [messages] if single else list(messages))
         requests = []
         for conversation, params in zip(conversations, self._params_for(sampling_params, len(conversations)), strict=True):
-            variables = {"add_generation_prompt": add_generation_prompt, **(chat_template_kwargs or {})}
+            variables: dict[str, typing.Any] = {"add_generation_prompt": add_generation_prompt, **(chat_template_kwargs or {})}
             variables["messages"] = [_with_plain_content(message) for message in conversation]
             if tools is not None:
                 variables["tools"] = list(tools)
-            text, add_special_tokens = self._engine.chat_prompt(json.dumps(variables, ensure_ascii=False))
+            text, add_special_tokens = self._engine.chat_prompt(json.dumps(variables, ensure_ascii=False), template)
             requests.append(_Request(text, self._engine.tokenize(text, add_special_tokens), self._checked(params)))
         return self._run(requests, use_tqdm)
 
@@ -393,7 +399,6 @@ def _check_call(call: str, given: Mapping[str, typing.Any]) -> None:
         "lora_request": None,
         "priority": None,
         "tokenization_kwargs": None,
-        "chat_template": None,
         "chat_template_content_format": "auto",
         "mm_processor_kwargs": None,
     }
@@ -401,6 +406,16 @@ def _check_call(call: str, given: Mapping[str, typing.Any]) -> None:
     for name, value in given.items():
         if value != later[name]:
             raise NotImplementedError(f"{call}: {name} is not built yet; leave it at {later[name]!r}")
+
+
+def _read_template(template: str) -> str:
+    """The text of a template that is given as a file's name or as itself."""
+    if "{" in template or "\n" in template:
+        return template
+    path = Path(template)
+    if not path.is_file():
+        raise ValueError(f"chat_template: expected Jinja text or the name of a file; there is no file {template!r}")
+    return path.read_text(encoding="utf-8")
 
 
 def _with_plain_content(message: Message) -> Message:

@@ -65,7 +65,6 @@ _HINTS = (
 
 # Argument -> the values that Octavo keeps, the default first.
 _PROMISES: dict[str, tuple[typing.Any, ...]] = {
-    "chat_template": (None,),
     "config_format": ("auto", "hf"),
     "convert": ("auto", "none"),
     "data_parallel_size": (1,),

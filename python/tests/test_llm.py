@@ -241,8 +241,20 @@ def test_chat(llm):
     assert [output.prompt for output in llm.chat([messages, parts], GREEDY, use_tqdm=False)] == [prompt, prompt]
     (open_ended,) = llm.chat(messages, GREEDY, use_tqdm=False, add_generation_prompt=False)
     assert prompt.startswith(open_ended.prompt) and open_ended.prompt != prompt
-    with pytest.raises(NotImplementedError, match="chat_template"):
-        llm.chat(messages, GREEDY, chat_template="{{ messages }}")
+    with pytest.raises(NotImplementedError, match="lora_request"):
+        llm.chat(messages, GREEDY, lora_request="x")
+
+
+def test_a_chat_template_may_be_brought(demo, llm, tmp_path):
+    messages = [{"role": "user", "content": "Hello"}]
+    source = "{% for m in messages %}{{ m.role }}: {{ m.content }}. {% endfor %}"
+    (tmp_path / "t.jinja").write_text(source)
+    for template in (source, str(tmp_path / "t.jinja")):
+        assert llm.chat(messages, GREEDY, use_tqdm=False, chat_template=template)[0].prompt == "user: Hello. "
+        other = LLM(demo, chat_template=template, use_tqdm_on_load=False)
+        assert other.chat(messages, GREEDY, use_tqdm=False)[0].prompt == "user: Hello. "
+    with pytest.raises(ValueError, match="no file 'missing.jinja'"):
+        llm.chat(messages, GREEDY, chat_template="missing.jinja")
 
 
 def test_one_bad_prompt_costs_no_work(llm):

@@ -130,6 +130,16 @@ Result<std::vector<std::vector<int32_t>>> spell(const std::vector<std::string>& 
   return spellings;
 }
 
+// A template that the caller brings, with the model's BOS and EOS as its variables.
+Result<text::ChatTemplate> parse_template(const std::string& source,
+                                          const Result<text::Tokenizer>& tokenizer) {
+  auto parsed = text::ChatTemplate::parse(source);
+  if (!parsed.ok() || !tokenizer.ok()) return parsed;
+  if (!tokenizer->bos_token().empty()) parsed->set_special_token("bos_token", tokenizer->bos_token());
+  if (!tokenizer->eos_token().empty()) parsed->set_special_token("eos_token", tokenizer->eos_token());
+  return parsed;
+}
+
 // A sequence that the model can run whole.
 Status check_ids(const std::vector<int32_t>& token_ids, const engine::LoadedModel& loaded) {
   const int64_t n_vocab = loaded.config().n_vocab;
@@ -319,12 +329,15 @@ Result<Stream> Engine::submit(const Request& request) {
   return Stream(std::make_unique<Stream::Impl>(state_, std::move(generation), std::move(decoder), sampling));
 }
 
-Result<Request> Engine::chat_request(const std::string& variables_json) const {
-  if (!state_->chat_template.ok()) return state_->chat_template.status();
+Result<Request> Engine::chat_request(const std::string& variables_json,
+                                     const std::string& chat_template) const {
+  const auto chosen =
+      chat_template.empty() ? state_->chat_template : parse_template(chat_template, state_->tokenizer);
+  if (!chosen.ok()) return chosen.status();
   OCTAVO_ASSIGN_OR_RETURN(const base::Json variables, base::parse_json(variables_json));
   Request request;
-  OCTAVO_ASSIGN_OR_RETURN(request.prompt, state_->chat_template->render(variables));
-  request.add_special_tokens = !state_->chat_template->starts_with_bos(request.prompt);
+  OCTAVO_ASSIGN_OR_RETURN(request.prompt, chosen->render(variables));
+  request.add_special_tokens = !chosen->starts_with_bos(request.prompt);
   return request;
 }
 

@@ -312,6 +312,14 @@ TEST(Engine, AChatBecomesTheTemplatesText) {
   EXPECT_FALSE(demo().chat_request("[]").ok());
 }
 
+TEST(Engine, AChatTemplateMayBeBrought) {
+  const std::string messages = R"({"messages": [{"role": "user", "content": "Hi"}]})";
+  const auto request = demo().chat_request(messages, "{{ messages[0].content }}!{{ eos_token }}");
+  ASSERT_TRUE(request.ok()) << request.status().message();
+  EXPECT_EQ(request->prompt, "Hi!" + std::string("<|endoftext|>"));
+  EXPECT_FALSE(demo().chat_request(messages, "{% if %}").ok());
+}
+
 // A tokenizer that adds a BOS and a template that writes one make one, not two.
 TEST(Engine, ARenderedChatCarriesExactlyOneBos) {
   const std::string model = data_model("stories260k");

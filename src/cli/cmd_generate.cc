@@ -50,6 +50,13 @@ std::string speed(const char* what, int64_t n_tokens, double seconds) {
 // The first output token comes out of the prefill.
 int64_t n_decoded(const StreamStats& stats) { return std::max<int64_t>(stats.n_output_tokens - 1, 0); }
 
+// Ctrl-C is looked for between layers: a chunk of a long prompt can take seconds.
+class InterruptWatch : public Progress {
+ public:
+  void update(std::string_view, int64_t, int64_t) override {}
+  bool cancelled() const override { return interrupted(); }
+};
+
 class Generate : public Command {
  public:
   void declare(Options& options) override {
@@ -145,8 +152,10 @@ class Generate : public Command {
   static int print_stream(Stream& stream) {
     const bool on_terminal = is_terminal(fileno(stdout));
     bool at_line_begin = true;
+    const InterruptWatch watch;
     while (!interrupted()) {
-      auto delta = stream.next();
+      auto delta = stream.next(&watch);
+      if (!delta.ok() && interrupted()) break;
       if (!delta.ok()) return report_error(delta.status());
       if (!delta->has_value()) break;
       const std::string& text = (*delta)->text;
@@ -168,8 +177,10 @@ class Generate : public Command {
     std::string text;
     base::JsonArray ids;
     FinishReason finish = FinishReason::kCancelled;
+    const InterruptWatch watch;
     while (!interrupted()) {
-      auto delta = stream.next();
+      auto delta = stream.next(&watch);
+      if (!delta.ok() && interrupted()) break;
       if (!delta.ok()) return report_error(delta.status());
       if (!delta->has_value()) break;
       text += (*delta)->text;
