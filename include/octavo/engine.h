@@ -71,7 +71,7 @@ struct TokenScore {
 
 struct Delta {
   std::string text;  // always whole UTF-8 characters; may be empty, as after a part of a long prompt
-  std::vector<int32_t> token_ids;    // a stop token is the last of them, and not in the text
+  std::vector<int32_t> token_ids;    // a stop token is the last of them; its text is given only if asked for
   std::vector<TokenScore> logprobs;  // of each of token_ids, where the request asks for them
   FinishReason finish = FinishReason::kNone;
   // What kStop is due to: one of `stop`, or one of `stop_token_ids`; neither at the model's own end of text.

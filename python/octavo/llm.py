@@ -72,7 +72,8 @@ class LLM:
         override_generation_config: Values over these.
         use_tqdm_on_load: A bar while layers are read.
         **kwargs: vLLM's other arguments. Hints that change no token here (gpu_memory_utilization, enforce_eager,
-            trust_remote_code, …) are accepted; what Octavo does not have (tensor_parallel_size=2, …) is refused by name.
+            trust_remote_code, …) are accepted; what Octavo does not have (tensor_parallel_size=2, …) is refused by
+            name.
 
     Raises:
         FileNotFoundError: No such folder.
@@ -139,8 +140,8 @@ class LLM:
         return self._tokenizer
 
     def get_default_sampling_params(self) -> SamplingParams:
-        """What generate() takes where no SamplingParams are given: the model's generation_config.json over the defaults of
-        SamplingParams. A new object each time."""
+        """What generate() takes where no SamplingParams are given: the model's generation_config.json over the
+        defaults of SamplingParams. A new object each time."""
         return SamplingParams(**self._defaults)
 
     @property
@@ -185,8 +186,8 @@ class LLM:
             use_tqdm: A progress bar, or what makes one as tqdm does.
 
         Raises:
-            ValueError: A prompt that leaves no room in the context, an unknown token, a number of sampling_params that is
-                not that of the prompts. Nothing has been generated then.
+            ValueError: A prompt that leaves no room in the context, an unknown token, a number of sampling_params that
+                is not that of the prompts. Nothing has been generated then.
         """
         _check_call("LLM.generate", kwargs)
         listed = _list_prompts(prompts)
@@ -228,8 +229,10 @@ class LLM:
         single = len(messages) > 0 and isinstance(messages[0], Mapping)
         conversations = typing.cast("list[Sequence[Message]]", [messages] if single else list(messages))
         requests = []
-        for conversation, params in zip(conversations, self._params_for(sampling_params, len(conversations)), strict=True):
-            variables: dict[str, typing.Any] = {"add_generation_prompt": add_generation_prompt, **(chat_template_kwargs or {})}
+        all_params = self._params_for(sampling_params, len(conversations))
+        for conversation, params in zip(conversations, all_params, strict=True):
+            variables: dict[str, typing.Any] = {"add_generation_prompt": add_generation_prompt}
+            variables.update(chat_template_kwargs or {})
             variables["messages"] = [_with_plain_content(message) for message in conversation]
             if tools is not None:
                 variables["tools"] = list(tools)
@@ -302,7 +305,8 @@ class LLM:
             for request in requests:
                 outputs.append(self._generate(request))
                 n_tokens += sum(len(output.token_ids) for output in outputs[-1].outputs)
-                bar.set_postfix_str(f"output: {n_tokens / max(time.monotonic() - started, 1e-9):.1f} tok/s", refresh=False)
+                speed = n_tokens / max(time.monotonic() - started, 1e-9)
+                bar.set_postfix_str(f"output: {speed:.1f} tok/s", refresh=False)
                 bar.update()
         return outputs
 
@@ -381,7 +385,8 @@ class _LoadingBar:
         self._shown = shown
 
     def __enter__(self) -> _LoadingBar:
-        self._bar = tqdm(disable=not self._shown, dynamic_ncols=True, leave=False, bar_format="{desc} {percentage:3.0f}%|{bar}|")
+        shape = "{desc} {percentage:3.0f}%|{bar}|"
+        self._bar = tqdm(disable=not self._shown, dynamic_ncols=True, leave=False, bar_format=shape)
         return self
 
     def __call__(self, what: str, done: int, total: int) -> None:
@@ -394,7 +399,7 @@ class _LoadingBar:
 
 
 def _check_call(call: str, given: Mapping[str, typing.Any]) -> None:
-    """Refuses keywords of vLLM's methods that Octavo does not have, unless they are at their default, and misspelt ones."""
+    """Refuses misspelt keywords, and those of vLLM's methods that Octavo does not have unless at their default."""
     later = {
         "lora_request": None,
         "priority": None,
@@ -419,7 +424,7 @@ def _read_template(template: str) -> str:
 
 
 def _with_plain_content(message: Message) -> Message:
-    """A message whose content is a list of text parts, as OpenAI's clients send it, with the parts as lines of one text."""
+    """A message whose content is a list of text parts, as OpenAI's clients send it, has the parts as lines of a text."""
     content = message.get("content")
     if isinstance(content, (list, tuple)) and all(isinstance(part, Mapping) and "text" in part for part in content):
         return {**message, "content": "\n".join(str(part["text"]) for part in content)}

@@ -135,8 +135,8 @@ def _check_dtype(dtype: typing.Any, folder: Path) -> None:
     stored = config.get("dtype") or config.get("torch_dtype") or "auto"
     if wanted not in ("auto", stored):
         raise NotImplementedError(
-            f"LLM: dtype={dtype!r} is not built yet; Octavo computes in the checkpoint's own type, here {stored}: leave it "
-            "at 'auto'"
+            f"LLM: dtype={dtype!r} is not built yet; Octavo computes in the checkpoint's own type, here {stored}: leave "
+            "it at 'auto'"
         )
 
 
