@@ -43,7 +43,8 @@ struct SamplingParams {
   std::optional<int32_t> logprobs;
   std::vector<std::pair<int32_t, float>> logit_bias;  // token, addend
   std::vector<int32_t> allowed_token_ids;             // empty: all
-  std::vector<std::string> bad_words;                 // texts that the output must not hold
+  std::vector<std::string>
+      bad_words;  // words whose tokens, at a text's beginning and after a space, must not come
 };
 // Refuses what is out of range for every model, by name.
 Status check_sampling_params(const SamplingParams& params);
@@ -74,7 +75,8 @@ struct Delta {
   std::vector<int32_t> token_ids;    // a stop token is the last of them; its text is given only if asked for
   std::vector<TokenScore> logprobs;  // of each of token_ids, where the request asks for them
   FinishReason finish = FinishReason::kNone;
-  // What kStop is due to: one of `stop`, or one of `stop_token_ids`; neither at the model's own end of text.
+  // What kStop is due to: one of `stop`, or one of `stop_token_ids`; neither at an end of text that is not
+  // among these.
   std::optional<std::string> stop_text;
   std::optional<int32_t> stop_token;
 };

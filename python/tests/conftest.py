@@ -3,12 +3,14 @@
 import os
 import pathlib
 import shutil
+import signal
 
 import pytest
 
 from octavo import _native
 
 ROOT = pathlib.Path(__file__).parents[2]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 DATA = pathlib.Path(os.environ.get("OCTAVO_DATA", ROOT.parent / "shared" / "data"))
 
 

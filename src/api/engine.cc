@@ -14,6 +14,8 @@
 #include "api/generation_defaults.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/memory.h"
+#include "base/text_format.h"
 #include "engine/generation.h"
 #include "engine/logits_reader.h"
 #include "engine/logprobs.h"
@@ -116,7 +118,7 @@ std::vector<TokenLogprob> public_logprobs(const std::vector<engine::RankedLogpro
 
 // Each text as the tokens that write it, at a text's beginning and after a space.
 Result<std::vector<std::vector<int32_t>>> spell(const std::vector<std::string>& texts,
-                                                const text::Tokenizer& tokenizer) {
+                                                const text::Tokenizer& tokenizer, int64_t n_vocab) {
   std::vector<std::vector<int32_t>> spellings;
   for (const std::string& text : texts) {
     const std::string word = text.substr(std::min(text.find_first_not_of(' '), text.size()));
@@ -124,6 +126,11 @@ Result<std::vector<std::vector<int32_t>>> spell(const std::vector<std::string>& 
     for (const std::string& written : {word, " " + word}) {
       auto ids = tokenizer.encode(written, /*add_special_tokens=*/false);
       if (!ids.ok()) return ids.status().with_context("bad_words");
+      for (const int32_t id : *ids) {
+        if (id < n_vocab) continue;
+        return invalid_argument("bad_words: " + base::quoted(text) + " has token " + std::to_string(id) +
+                                ", which is not in the model's vocabulary of " + std::to_string(n_vocab));
+      }
       if (!ids->empty()) spellings.push_back(std::move(ids).value());
     }
   }
@@ -271,10 +278,11 @@ Result<Engine> Engine::open(const std::string& model_folder, const EngineOptions
                             Progress* progress) {
   auto state = std::make_shared<State>();
   state->tokenizer = text::Tokenizer::load(options.tokenizer.empty() ? model_folder : options.tokenizer);
-  if (!state->tokenizer.ok() && state->tokenizer.status().code() != StatusCode::kNotFound) {
-    return state->tokenizer.status();
-  }
-  state->chat_template = text::load_chat_template(model_folder);
+  const bool may_lack =
+      options.tokenizer.empty() && state->tokenizer.status().code() == StatusCode::kNotFound;
+  if (!state->tokenizer.ok() && !may_lack) return state->tokenizer.status();
+  if (base::is_folder(options.tokenizer)) state->chat_template = text::load_chat_template(options.tokenizer);
+  if (!state->chat_template.ok()) state->chat_template = text::load_chat_template(model_folder);
   OCTAVO_ASSIGN_OR_RETURN(state->loaded, engine::LoadedModel::load(model_folder, options.n_threads,
                                                                    options.max_context, progress));
   OCTAVO_ASSIGN_OR_RETURN(
@@ -312,7 +320,8 @@ Result<Stream> Engine::submit(const Request& request) {
   wanted.n_logprobs = sampling.logprobs;
   wanted.rules.allowed = sampling.allowed_token_ids;
   wanted.rules.bias = sampling.logit_bias;
-  OCTAVO_ASSIGN_OR_RETURN(wanted.rules.forbidden, spell(sampling.bad_words, *state_->tokenizer));
+  OCTAVO_ASSIGN_OR_RETURN(wanted.rules.forbidden,
+                          spell(sampling.bad_words, *state_->tokenizer, state_->info.n_vocab));
   wanted.rules.min_tokens = sampling.min_tokens;
   wanted.rules.stop_ids = sampling.stop_token_ids;
   if (!sampling.ignore_eos) {
@@ -344,8 +353,15 @@ Result<Request> Engine::chat_request(const std::string& variables_json,
 Result<std::vector<float>> Engine::logits(const std::vector<int32_t>& token_ids, const Progress* progress) {
   engine::LoadedModel& loaded = *state_->loaded;
   OCTAVO_RETURN_IF_ERROR(check_ids(token_ids, loaded));
+  const size_t n_logits = token_ids.size() * static_cast<size_t>(loaded.config().n_vocab);
+  const uint64_t available = base::available_memory_bytes();
+  if (n_logits * sizeof(float) > available) {
+    return resource_exhausted("the logits of " + std::to_string(token_ids.size()) + " tokens need " +
+                              base::format_bytes(n_logits * sizeof(float)) + " of memory, " +
+                              base::format_bytes(available) + " are available; ask for fewer tokens");
+  }
   std::vector<float> all;
-  all.reserve(token_ids.size() * static_cast<size_t>(loaded.config().n_vocab));
+  all.reserve(n_logits);
   const std::lock_guard lock(loaded.mutex());
   engine::LogitsReader reader(loaded, token_ids, progress);
   for (;;) {

@@ -41,8 +41,7 @@ Result<std::vector<data::TokenSample>> calibration_samples(const QuantizeOptions
 }
 
 std::vector<data::TokenSample> cut_samples(const QuantizeOptions& options, int64_t max_positions) {
-  const auto length =
-      static_cast<size_t>(std::max<int64_t>(1, std::min(options.length_tokens, max_positions)));
+  const auto length = static_cast<size_t>(std::min(options.length_tokens, max_positions));
   std::vector<data::TokenSample> samples;
   for (const std::vector<int32_t>& ids : options.token_samples) {
     const auto end = ids.begin() + static_cast<std::ptrdiff_t>(std::min(length, ids.size()));
@@ -62,6 +61,10 @@ base::Json describe_calibration(const QuantizeOptions& options, const data::Data
 
 Status set_calibration(const QuantizeOptions& options, quant::Job& job) {
   if (!options.token_samples.empty()) {
+    if (options.length_tokens < 2) {
+      return invalid_argument("tokens of a calibration sample: expected at least 2, found " +
+                              std::to_string(options.length_tokens));
+    }
     job.load_samples = [options](int64_t max_positions) -> Result<std::vector<data::TokenSample>> {
       return cut_samples(options, max_positions);
     };

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/test_environment.h"
 #include "data/ceval.h"
 #include "model/test_checkpoint.h"
 #include "model/test_model.h"
@@ -81,9 +81,7 @@ TEST(QuantizeOptions, OutputFormatsHaveNames) {
 class GoldenStickData : public testing::Test {
  protected:
   void SetUp() override {
-    const char* environment = std::getenv("OCTAVO_DATA");
-    folder_ = std::string(environment != nullptr ? environment : OCTAVO_SOURCE_DIR "/../shared/data") +
-              "/golden-stick";
+    folder_ = base::test_data_folder() + "/golden-stick";
     if (!base::path_exists(folder_)) GTEST_SKIP() << "no test data at " << folder_ << "; set OCTAVO_DATA";
     const base::Json expected = base::read_json_file(folder_ + "/expected.json").value();
     for (const base::Json& ids : expected.find("input_ids")->as_array()) {

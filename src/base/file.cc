@@ -62,19 +62,34 @@ std::string parent_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+// Where a process number means one process: this boot of this host, in this namespace of processes.
+std::string process_space() {
+  char host[256] = {}, space[64] = {}, boot[64] = {};
+  if (::gethostname(host, sizeof host - 1) != 0 ||
+      ::readlink("/proc/self/ns/pid", space, sizeof space - 1) < 0) {
+    return "unknown";
+  }
+  const int fd = ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  const bool known = fd >= 0 && ::read(fd, boot, sizeof boot - 1) > 0;
+  if (fd >= 0) ::close(fd);
+  if (!known) return "unknown";
+  uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a
+  for (const char c : std::string(host) + "/" + space + "/" + boot) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+  }
+  std::string text(16, '0');
+  for (size_t i = text.size(); i-- > 0; hash >>= 4) text[i] = "0123456789abcdef"[hash & 15];
+  return text;
 }
 
-// What every temporary name of this host for `path` begins with: "dir/.name.KIND-HOST-".
+// What every temporary name of this process space for `path` begins with: "dir/.name.KIND-SPACE-".
 std::string temporary_prefix(const std::string& path, const char* kind) {
   const size_t slash = path.rfind('/');
   const size_t name = slash == std::string::npos ? 0 : slash + 1;
   // File systems allow 255 bytes a name; a long one is cut at a character so that the suffix fits.
   std::string shown = path.substr(name, 190);
   shown.resize(std::max<size_t>(valid_utf8_prefix(shown), 1));
-  return path.substr(0, name) + "." + shown + "." + kind + "-" + host_name().substr(0, 24) + "-";
+  return path.substr(0, name) + "." + shown + "." + kind + "-" + process_space() + "-";
 }
 
 // A name beside `path` that no other call of this or another process uses: the prefix and "PID-N". Of kind
@@ -254,8 +269,15 @@ Status write_file_atomic(const std::string& path, std::string_view bytes) {
 
 namespace {
 
+bool read_number(const char*& at, const char* end, int64_t& number) {
+  const auto [after, error] = std::from_chars(at, end, number);
+  at = after;
+  return error == std::errc() && number >= 0;
+}
+
 // Folders that processes of this host began under a temporary name of `target` and, killed, left behind.
 void remove_abandoned(const std::string& target) {
+  if (process_space() == "unknown") return;
   const std::string prefix = temporary_prefix(target, "tmp");
   const std::string parent = parent_of(target);
   const Result<std::vector<std::string>> names = list_folder(parent);
@@ -263,11 +285,12 @@ void remove_abandoned(const std::string& target) {
   const std::string begin = prefix.substr(prefix.rfind('/') + 1);  // npos + 1 is 0
   for (const std::string& name : names.value()) {
     if (!name.starts_with(begin)) continue;
-    int pid = 0;
-    const char* digits = name.data() + begin.size();
-    const auto [end, error] = std::from_chars(digits, name.data() + name.size(), pid);
-    if (error != std::errc() || pid <= 0 || end == name.data() + name.size() || *end != '-') continue;
-    if (::kill(pid, 0) != 0 && errno == ESRCH) remove_tree(join_path(parent, name));
+    int64_t pid = 0, number = 0;
+    const char *at = name.data() + begin.size(), *end = name.data() + name.size();
+    const bool is_ours = read_number(at, end, pid) && pid > 0 && at != end && *at++ == '-' &&
+                         read_number(at, end, number) && at == end;
+    if (!is_ours || !std::in_range<pid_t>(pid)) continue;
+    if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) remove_tree(join_path(parent, name));
   }
 }
 

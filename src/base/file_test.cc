@@ -180,6 +180,12 @@ TEST_F(FileTest, WhatAKilledProcessLeftOfAFolderIsRemoved) {
   const auto beside = AtomicFolder::create(path("model"));
   const std::vector<std::string> names = list_folder(path("")).value();
   EXPECT_EQ(names.size(), 3U) << "of live processes nothing is removed";
+  // Of another host, or not a name of ours.
+  ASSERT_EQ(::mkdir(path(".model.tmp-0123456789abcdef-" + std::to_string(child) + "-0").c_str(), 0700), 0);
+  const std::string ours = names.front().substr(0, names.front().rfind('-', names.front().rfind('-') - 1));
+  ASSERT_EQ(::mkdir(path(ours + "-" + std::to_string(child) + "-0-7").c_str(), 0700), 0);
+  EXPECT_TRUE(AtomicFolder::create(path("model")).ok());
+  EXPECT_EQ(list_folder(path("")).value().size(), 5U);
 }
 
 TEST_F(FileTest, PathsAndDisk) {

@@ -23,6 +23,8 @@ namespace octavo::engine {
 
 namespace {
 
+constexpr float kMinRepetitionPenalty = 1e-6F;  // logits divided by less could become infinite
+
 void count(std::span<const int32_t> ids, std::vector<int32_t>& counts) {
   for (const int32_t id : ids) {
     OCTAVO_CHECK(static_cast<size_t>(id) < counts.size());
@@ -146,8 +148,8 @@ Status check_sampling(const SamplingConfig& config) {
   if (!(config.top_p > 0 && config.top_p <= 1))
     return out_of_range("top_p", config.top_p, "above 0 and at most 1");
   if (!(config.min_p >= 0 && config.min_p <= 1)) return out_of_range("min_p", config.min_p, "from 0 to 1");
-  if (!finite(config.repetition_penalty) || config.repetition_penalty <= 0) {
-    return out_of_range("repetition_penalty", config.repetition_penalty, "above 0");
+  if (!(config.repetition_penalty >= kMinRepetitionPenalty && finite(config.repetition_penalty))) {
+    return out_of_range("repetition_penalty", config.repetition_penalty, "above 0, at least 1e-6");
   }
   for (const auto& [name, value] : {std::pair("presence_penalty", config.presence_penalty),
                                     std::pair("frequency_penalty", config.frequency_penalty)}) {

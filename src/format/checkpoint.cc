@@ -86,6 +86,10 @@ Status Checkpoint::merge_tensors() {
   });
   for (size_t i = 0; i < all.size(); ++i) {
     if (i > 0 && all[i].first->name == all[i - 1].first->name) {
+      if (all[i].second == all[i - 1].second) {
+        return corrupt("file " + quoted(files_[all[i].second].path()) + ": two tensors are both " +
+                       quoted(all[i].first->name) + " once MindFormers' names are read as Hugging Face's");
+      }
       return corrupt("tensor " + quoted(all[i].first->name) +
                      " is in two files: " + quoted(files_[all[i - 1].second].path()) + " and " +
                      quoted(files_[all[i].second].path()));

@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
 
 #include "base/json.h"
+#include "base/test_environment.h"
 #include "format/quant_manifest/quant_manifest.h"
 #include "model/config.h"
 #include "model/test_checkpoint.h"
@@ -21,11 +21,7 @@ namespace {
 // Relative mean squared error of the logits. Golden Stick's own simulation of the recipe has 0.0011.
 constexpr double kMaxError = 0.002;
 
-std::string golden_stick_data() {
-  const char* environment = std::getenv("OCTAVO_DATA");
-  return std::string(environment != nullptr ? environment : OCTAVO_SOURCE_DIR "/../shared/data") +
-         "/golden-stick";
-}
+std::string golden_stick_data() { return base::test_data_folder() + "/golden-stick"; }
 
 std::vector<float> row_of(const base::Json& numbers) {
   std::vector<float> row;

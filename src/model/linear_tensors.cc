@@ -172,19 +172,33 @@ Result<int32_t> read_zero_point(const CheckpointTensors& tensors, const TensorIn
   return values[0];
 }
 
-Status check_correction(const CheckpointTensors& tensors, const TensorInfo& info,
+// msModelSlim adds the layer's own bias, in units of deq_scale; it is read from its own tensor here.
+Status check_correction(const CheckpointTensors& tensors, const LinearTensors& linear,
                         const LinearWeight& weight) {
+  const TensorInfo& info = *linear.correction;
+  const bool holds_bias = tensors.manifest().layout() == QuantLayout::kAscend;
   OCTAVO_ASSIGN_OR_RETURN(const std::vector<int32_t> stored, tensors.read_integers(info));
+  OCTAVO_ASSIGN_OR_RETURN(const std::vector<float> bias, tensors.read_floats(linear.bias));
   const auto* codes = weight.data.as<int8_t>();
   for (int64_t j = 0; j < weight.n; ++j) {
     int32_t sum = 0;
     for (int64_t k = 0; k < weight.k; ++k) sum += codes[j * weight.k + k];
-    const double exact = -static_cast<double>(weight.input->zero_point) * sum;
+    double exact = -static_cast<double>(weight.input->zero_point) * sum;
+    if (holds_bias && !bias.empty()) {
+      exact += static_cast<double>(bias[static_cast<size_t>(j)]) /
+               (static_cast<double>(weight.scale[static_cast<size_t>(j)]) * weight.input->product_scale);
+    }
     const double found = stored[static_cast<size_t>(j)];
     if (std::abs(found - exact) <= kCorrectionTolerance * std::abs(exact) + kCorrectionUnits) continue;
+    const std::string found_text =
+        std::to_string(stored[static_cast<size_t>(j)]) + " at " + place_text(info, j);
+    if (holds_bias && bias.empty()) {
+      return unsupported(
+          tensors.quote(info) + ": it seems to hold a bias of the layer, which has no tensor of " +
+          "its own; expected about " + std::to_string(static_cast<int64_t>(exact)) + ", found " + found_text);
+    }
     return corrupt(tensors.quote(info) + ": expected about " + std::to_string(static_cast<int64_t>(exact)) +
-                   ", minus the zero point times the sum of the weights, found " +
-                   std::to_string(stored[static_cast<size_t>(j)]) + " at " + place_text(info, j));
+                   ", minus the zero point times the sum of the weights, found " + found_text);
   }
   return {};
 }
@@ -215,7 +229,7 @@ Status read_static_input(const CheckpointTensors& tensors, const LinearTensors& 
                        ": expected one scale where the layer has no deq_scale, found smoothed ones");
   }
   out.input = std::move(input);
-  return linear.correction != nullptr ? check_correction(tensors, *linear.correction, out) : Status();
+  return linear.correction != nullptr ? check_correction(tensors, linear, out) : Status();
 }
 
 }  // namespace

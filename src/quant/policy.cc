@@ -89,7 +89,7 @@ Status check_shared_inputs(const LayerPolicy& policy, const model::ModelConfig& 
   const std::array<std::vector<model::LinearSlot>, 4> readers = {{{kQ, kK, kV}, {kO}, {kGate, kUp}, {kDown}}};
   const std::array<int64_t, 4> widths = {config.d_model, config.q_width(), config.d_model, config.d_ff};
   for (size_t input = 0; input < readers.size(); ++input) {
-    std::optional<model::LinearSlot> first;
+    std::optional<model::LinearSlot> first, first_smoothed;
     for (const model::LinearSlot slot : readers[input]) {
       const LinearPolicy& found = policy[static_cast<size_t>(slot)];
       if (found.scheme == Scheme::kFloat) continue;
@@ -106,9 +106,12 @@ Status check_shared_inputs(const LayerPolicy& policy, const model::ModelConfig& 
                                 activations_name(expected.activations) + " and " +
                                 activations_name(found.activations));
       }
-      if (found.smooth && expected.smooth && found.strength != expected.strength) {
-        return invalid_argument("recipe: " + both +
-                                ", so they are smoothed with one strength; found different ones");
+      if (!found.smooth) continue;
+      if (!first_smoothed) first_smoothed = slot;
+      if (found.strength != policy[static_cast<size_t>(*first_smoothed)].strength) {
+        return invalid_argument(
+            "recipe: " + quoted(name(*first_smoothed)) + " and " + quoted(name(slot)) +
+            " read one input, so they are smoothed with one strength; found different ones");
       }
     }
   }

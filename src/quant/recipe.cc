@@ -184,6 +184,9 @@ Status read_policy(const Json& policy, const std::string& where, const Recipe& r
   if (recipe.rule != SmoothRule::kFixed) {
     return invalid_argument(where + ".strength: a search finds its own; it is for smooth.rule: fixed");
   }
+  if (!to.smooth || to.scheme == Scheme::kFloat) {
+    return invalid_argument(where + ".strength: has no effect where smooth is false or the linear is float");
+  }
   OCTAVO_ASSIGN_OR_RETURN(to.strength, read_strength(*strength, where + ".strength"));
   return {};
 }

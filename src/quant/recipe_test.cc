@@ -76,6 +76,12 @@ TEST(Recipe, ActivationsAreDynamicOrStatic) {
   expect_has(refusal("activations: {symmetric: false}"), "activations (dynamic).symmetric");
 }
 
+TEST(Recipe, AStrengthWithoutEffectIsRefused) {
+  const std::string fixed = "smooth: {rule: fixed}\nlayers: {'.*o_proj': ";
+  expect_has(refusal(fixed + "{smooth: false, strength: 0.3}}"), ".strength: has no effect");
+  expect_has(refusal(fixed + "{scheme: float, strength: 0.3}}"), ".strength: has no effect");
+}
+
 TEST(Recipe, StaticActivationsNeedCalibration) {
   EXPECT_TRUE(parse("{smooth: false, activations: {dynamic: false}}")->needs_calibration());
   EXPECT_TRUE(parse("{smooth: false, layers: {'.*o_proj': {activations: static}}}")->needs_calibration());
