@@ -84,11 +84,14 @@ def read_header(file: Path) -> dict[str, TensorEntry]:
 
 
 def read_tensor(entry: TensorEntry) -> npt.NDArray[Any]:
-    """The values; numpy has no bfloat16, so BF16 comes as float32, which holds each value exactly."""
+    """The values, read once into an array of their own (writable, so DLPack takes it); numpy has no bfloat16, so BF16
+    comes as float32, which holds each value exactly."""
     with entry.file.open("rb") as stream:
         stream.seek(entry.begin)
-        data = stream.read(entry.end - entry.begin)
-    values = np.frombuffer(data, dtype=_DTYPES[entry.stored_dtype][1])
+        dtype = np.dtype(_DTYPES[entry.stored_dtype][1])
+        values = np.fromfile(stream, dtype, (entry.end - entry.begin) // dtype.itemsize)
+    if values.nbytes != entry.end - entry.begin:
+        raise ValueError(f"{entry.file} became shorter while it was read")
     if entry.stored_dtype == "BF16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return values.reshape(entry.shape)
