@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -129,16 +130,22 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise FileNotFoundError(f"save_checkpoint: the folder {str(target.parent)!r} is not there")
 
 
-def _swap(made: Path, target: Path, old: Path) -> None:
-    """`made` takes the place of `target`, which moves to `old`; on failure `target` stays what it was."""
-    if target.exists():
-        os.replace(target, old)
-    try:
+def _swap(made: Path, target: Path, rubbish: Path) -> None:
+    """`made` takes the place of `target`, which moves to `rubbish`; on failure or Ctrl-C `target` stays what it was.
+
+    In between the old folder has a name beside `target`: in the temporary folder, which goes come what may, a second
+    Ctrl-C or a killed process would lose it.
+    """
+    if not target.exists():
         os.replace(made, target)
-    except OSError:
-        if old.exists():
-            os.replace(old, target)
-        raise
+        return
+    aside = target.with_name(f"{target.name}.replaced-{secrets.token_hex(4)}")
+    try:
+        os.replace(target, aside)
+        os.replace(made, target)
+    finally:
+        if aside.exists():
+            os.replace(aside, rubbish if target.exists() else target)
 
 
 @suggests_keywords

@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy
@@ -25,8 +25,8 @@ from octavo.keywords import refuse_unknown
 from octavo.llm_arguments import EXTRA_ARGUMENTS, check_arguments, choose_quantization
 from octavo.model_folder import TemporaryFolder, find_model_folder
 from octavo.outputs import CompletionOutput, Logprob, LogprobsAt, RequestOutput, RequestStateStats
-from octavo.sampling_params import SamplingParams
-from octavo.tokenizer import Tokenizer
+from octavo.sampling_params import SamplingParams, checked_seed
+from octavo.tokenizer import Tokenizer, token_list
 
 __all__ = ["LLM"]
 
@@ -105,29 +105,31 @@ class LLM:
         folder = find_model_folder(model, "LLM")
         check_arguments({**kwargs, "dtype": dtype, "generation_config": generation_config}, folder)
         refuse_unknown("override_generation_config", override_generation_config or {}, _GENERATION_KEYS)
+        self._seed = 0 if seed is None else checked_seed(seed)  # before the model is read, which may take minutes
         recipe = choose_quantization(quantization, folder)
         tokenizer = folder if tokenizer is None else tokenizer
 
-        def load(weights: Path) -> _native.Engine:
+        def load(weights: str) -> _native.Engine:
             with _LoadingBar(use_tqdm_on_load) as bar:
-                return _native.Engine(str(weights), n_threads, max_model_len, os.fspath(tokenizer), bar)
+                return _native.Engine(weights, n_threads, max_model_len, os.fspath(tokenizer), bar)
 
         if recipe is not None:
             temporary = TemporaryFolder(Path(tempfile.gettempdir()))
-            target = temporary.path / "model"
-            with _LoadingBar(use_tqdm_on_load) as bar:
-                _native.quantize(
-                    str(folder), str(target), recipe=recipe, calibration=calibration, n_threads=n_threads, progress=bar
-                )
-            self._engine = load(target)
-            temporary.remove()
+            target = str(temporary.path / "model")
+            try:
+                with _LoadingBar(use_tqdm_on_load) as bar:
+                    _native.quantize(
+                        str(folder), target, recipe=recipe, calibration=calibration, n_threads=n_threads, progress=bar
+                    )
+                self._engine = load(target)
+            finally:
+                temporary.remove()
         elif calibration:
             raise ValueError("calibration: expected together with a recipe's name as quantization")
         else:
-            self._engine = load(folder)
+            self._engine = load(str(folder))
         self._tokenizer = Tokenizer(tokenizer)
         self._chat_template = "" if chat_template is None else _read_template(chat_template)
-        self._seed = 0 if seed is None else seed
         self._n_requests = 0
         self._max_logprobs = max_logprobs
         self._spelling: dict[int, str] = {}
@@ -166,7 +168,7 @@ class LLM:
         Raises:
             ValueError: No token, one that the vocabulary does not have, more than the context holds.
         """
-        return self._engine.logits(list(token_ids))
+        return self._engine.logits(token_list("token_ids", token_ids))
 
     # -- generating --
 
@@ -277,7 +279,7 @@ class LLM:
             except UnicodeEncodeError as error:
                 raise ValueError(f"{name}: expected Unicode text, found half a surrogate pair ({error})") from None
             ids = self._engine.tokenize(text, True)
-        token_ids = [int(token) for token in ids]
+        token_ids = token_list(name, ids)
         n_vocab = self.info["n_vocab"]
         for i, token in enumerate(token_ids):
             if not 0 <= token < n_vocab:
@@ -435,6 +437,9 @@ def _list_prompts(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     """One prompt is a list of one."""
     if isinstance(prompts, (str, Mapping)):
         return [prompts]
+    if isinstance(prompts, (bytes, bytearray)) or not isinstance(prompts, Iterable):
+        raise TypeError("prompts: expected a text, a list of token ids, a dictionary with \"prompt\" or "
+                        f"\"prompt_token_ids\", or a list of these, found {prompts!r}")
     listed = list(prompts)
     if listed and all(isinstance(item, numbers.Integral) for item in listed):
         return [typing.cast("list[int]", listed)]

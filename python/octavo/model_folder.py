@@ -5,9 +5,10 @@ Whether a folder is sound is for the C++ core to say (``octavo._native.inspect``
 from __future__ import annotations
 
 import functools
-import glob
+import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -23,6 +24,7 @@ __all__ = ["INDEX_FILE", "ModelFolder", "TemporaryFolder", "find_model_folder"]
 INDEX_FILE = "model.safetensors.index.json"
 # Golden Stick's, and msModelSlim's, list of how each tensor is quantized.
 _DESCRIPTION_FILES = ("quantization_description.json", "quant_model_description.json")
+_TEMPORARY_NAME = re.compile(r"\.octavo-(?P<space>[0-9a-f]{16})-(?P<pid>[0-9]+)-.+")
 
 
 def find_model_folder(name: str | os.PathLike[str], call: str) -> Path:
@@ -63,15 +65,30 @@ def _read_json_object(file: Path) -> dict[str, Any]:
     return value
 
 
-def _remove_abandoned(beside: Path, prefix: str) -> None:
-    """Removes what processes of this host that were killed have left; the number after `prefix` is their id."""
-    for folder in beside.glob(glob.escape(prefix) + "*"):
-        owner = folder.name.removeprefix(prefix).partition("-")[0]
+def _process_space() -> str:
+    """Where a process id means what it means here: this host, since it started, in this container; "" if unknown.
+
+    A host's name alone does not say it: containers and machines on one shared disk may have the same.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        parts = (socket.gethostname(), boot, os.readlink("/proc/self/ns/pid"))
+    except OSError:
+        return ""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _remove_abandoned(beside: Path, space: str) -> None:
+    """Removes what killed processes of the process space `space` have left."""
+    for folder in beside.iterdir():
+        parts = _TEMPORARY_NAME.fullmatch(folder.name)
+        if parts is None or parts["space"] != space:
+            continue
         try:
-            os.kill(int(owner), 0)
+            os.kill(int(parts["pid"]), 0)
         except ProcessLookupError:
             shutil.rmtree(folder, ignore_errors=True)
-        except (ValueError, OverflowError, PermissionError):  # not one of ours, or alive and someone else's
+        except (OverflowError, PermissionError):  # no process has such an id, or it is alive and someone else's
             continue
 
 
@@ -79,9 +96,10 @@ class TemporaryFolder:
     """A new empty folder in the folder `beside`, removed with this object, or when the program ends."""
 
     def __init__(self, beside: Path) -> None:
-        prefix = f".octavo-{socket.gethostname()[:24]}-"
-        _remove_abandoned(beside, prefix)
-        self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=beside))
+        space = _process_space()
+        if space:
+            _remove_abandoned(beside, space)
+        self.path = Path(tempfile.mkdtemp(prefix=f".octavo-{space or 'unknown'}-{os.getpid()}-", dir=beside))
         self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 

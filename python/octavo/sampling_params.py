@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import numbers
+import operator
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from octavo import _native
 from octavo.keywords import suggests_fields
 
-__all__ = ["RequestOutputKind", "SamplingParams"]
+__all__ = ["RequestOutputKind", "SamplingParams", "checked_seed"]
 
 _GREEDY_BELOW = 1e-5
 
@@ -64,11 +66,40 @@ class RequestOutputKind(enum.Enum):
     FINAL_ONLY = 2
 
 
-def _as_list(value: typing.Any, one: type) -> list[typing.Any]:
+def _as_list(name: str, value: typing.Any, one: type) -> list[typing.Any]:
     """None is nothing, a single `one` a list of itself."""
     if value is None:
         return []
-    return [value] if isinstance(value, one) else list(value)
+    try:
+        return [value] if isinstance(value, one) else list(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected {one.__name__} or a list of them, found {value!r}") from None
+
+
+def _as_integer(name: str, value: typing.Any) -> int:
+    """Numpy's integers, too; no float, not even a whole one."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, found {value!r}") from None
+
+
+def checked_seed(seed: typing.Any) -> int:
+    """`seed` as an int in the range that random numbers start from."""
+    value = _as_integer("seed", seed)
+    if not 0 <= value < 2**64:
+        raise ValueError(f"seed: expected 0 to {2**64 - 1}, found {value}")
+    return value
+
+
+def _as_bias(given: typing.Any) -> dict[int, float]:
+    """`logit_bias` with its numbers cut to what vLLM allows."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"logit_bias: expected a dictionary from token id to number, found {given!r}")
+    for bias in given.values():
+        if not isinstance(bias, numbers.Real):
+            raise TypeError(f"logit_bias: expected numbers, found {bias!r}")
+    return {_as_integer("logit_bias", token): min(100.0, max(-100.0, float(bias))) for token, bias in given.items()}
 
 
 @suggests_fields
@@ -152,15 +183,20 @@ class SamplingParams:
         for name, default in _NOT_BUILT.items():
             if getattr(self, name) != default:
                 raise NotImplementedError(f"SamplingParams: {name} is not built yet; leave it at {default!r}")
-        self.stop = _as_list(self.stop, str)
-        self.stop_token_ids = _as_list(self.stop_token_ids, int)
-        self.bad_words = _as_list(self.bad_words, str)
+        self.stop = _as_list("stop", self.stop, str)
+        self.stop_token_ids = _as_list("stop_token_ids", self.stop_token_ids, int)
+        self.bad_words = _as_list("bad_words", self.bad_words, str)
+        if self.allowed_token_ids is not None:
+            self.allowed_token_ids = _as_list("allowed_token_ids", self.allowed_token_ids, int)
         self.seed = None if self.seed == -1 else self.seed
         # True is vLLM's old spelling of 1.
         self.logprobs = 1 if self.logprobs is True else self.logprobs
         self.prompt_logprobs = 1 if self.prompt_logprobs is True else self.prompt_logprobs
         if self.logit_bias is not None:
-            self.logit_bias = {int(token): min(100.0, max(-100.0, bias)) for token, bias in self.logit_bias.items()}
+            self.logit_bias = _as_bias(self.logit_bias)
+        for name in ("n", "prompt_logprobs", "seed"):
+            if name == "n" or getattr(self, name) is not None:
+                setattr(self, name, _as_integer(name, getattr(self, name)))
         self.check()
 
     @property
@@ -170,14 +206,16 @@ class SamplingParams:
 
     def check(self) -> None:
         """Raises what the constructor raises; for an object whose attributes were changed afterwards."""
+        if self.seed is not None:
+            checked_seed(self.seed)
         self.to_native(self.seed)
-        if not isinstance(self.n, int):
-            raise TypeError(f"n: expected an integer, found {self.n!r}")
-        if self.n < 1:
+        if not isinstance(self.output_kind, RequestOutputKind):
+            raise TypeError(f"output_kind: expected a RequestOutputKind, found {self.output_kind!r}")
+        if _as_integer("n", self.n) < 1:
             raise ValueError(f"n: expected at least 1, found {self.n}")
         if self.n > 1 and self.is_greedy:
             raise ValueError(f"n: expected 1 with greedy sampling (temperature 0), found {self.n}; all would be the same")
-        if self.prompt_logprobs is not None and self.prompt_logprobs < -1:
+        if self.prompt_logprobs is not None and _as_integer("prompt_logprobs", self.prompt_logprobs) < -1:
             raise ValueError(
                 f"prompt_logprobs: expected -1 (the whole vocabulary) or at least 0, found {self.prompt_logprobs}"
             )

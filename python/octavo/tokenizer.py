@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import functools
 import json
+import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,24 @@ import numpy as np
 from octavo.keywords import suggests_keywords
 from octavo.model_folder import find_model_folder
 
-__all__ = ["AutoTokenizer", "Tokenizer"]
+__all__ = ["AutoTokenizer", "Tokenizer", "token_list"]
+
+
+def token_list(name: str, ids: Iterable[Any]) -> list[int]:
+    """Token ids as ints; what only looks like one (1.7, "12") is a ``TypeError`` that calls it `name`."""
+    if isinstance(ids, (str, bytes, bytearray)) or not isinstance(ids, Iterable):
+        raise TypeError(f"{name}: expected token ids, found {ids!r}")
+    tokens = []
+    for i, token in enumerate(ids):
+        try:
+            tokens.append(operator.index(token))
+        except TypeError:
+            raise TypeError(f"{name}[{i}]: expected a token id, an integer, found {token!r}") from None
+    return tokens
 
 
 class Tokenizer:
-    """The tokenizer of the model folder `path`.
+    """The tokenizer of the model folder `path`, or of a ``tokenizer.json`` with what lies beside it.
 
     Raises:
         FileNotFoundError: the folder has no ``tokenizer.json``.
@@ -32,10 +46,11 @@ class Tokenizer:
 
         self.name_or_path = os.fspath(path)
         self._core = _native.Tokenizer(self.name_or_path)
+        self._folder = Path(path) if Path(path).is_dir() else Path(path).parent
 
     @functools.cached_property
     def _config(self) -> dict[str, Any]:
-        file = Path(self.name_or_path) / "tokenizer_config.json"
+        file = self._folder / "tokenizer_config.json"
         found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         return found if isinstance(found, dict) else {}
 
@@ -90,7 +105,7 @@ class Tokenizer:
     def decode(self, token_ids: int | Sequence[int], skip_special_tokens: bool = False) -> str:
         """The text of `token_ids`."""
         ids = [token_ids] if isinstance(token_ids, (int, np.integer)) else token_ids
-        return str(self._core.decode([int(token) for token in ids], skip_special_tokens))
+        return str(self._core.decode(token_list("token_ids", ids), skip_special_tokens))
 
     def batch_decode(self, sequences: Sequence[Sequence[int]], skip_special_tokens: bool = False) -> list[str]:
         """:meth:`decode` of each."""
@@ -134,7 +149,7 @@ class Tokenizer:
     def _chat_template(self) -> Any:
         from octavo import _native
 
-        return _native.ChatTemplate(self.name_or_path)
+        return _native.ChatTemplate(str(self._folder))
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.name_or_path!r})"

@@ -57,6 +57,13 @@ def test_the_split_that_a_path_means(ceval: Path) -> None:
         find_ceval("cevl")
 
 
+@pytest.mark.parametrize("name", ["dev", "test", "val"])
+def test_a_root_may_be_called_as_a_split(ceval: Path, name: str) -> None:
+    root = ceval.rename(ceval.with_name(name))
+    assert find_ceval(root) == CevalFolder(root, "test")
+    assert find_ceval(root / "dev") == CevalFolder(root, "dev")
+
+
 def test_prompt(ceval: Path) -> None:
     first = read_questions(find_ceval("ceval/dev"), 1)[0]
     assert first.prompt == ("以下是中国关于注册会计师考试的单项选择题，请不要分析过程，直接在A、B、C、D四个选项中选出正确答案。\n\n"

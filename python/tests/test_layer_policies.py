@@ -176,6 +176,21 @@ def test_wrong_strengths(args: dict[str, Any], text: str) -> None:
         plans(w8a8(algo_args=args))
 
 
+@pytest.mark.parametrize(("config", "text"), [
+    (dynamic(algo_args={"alpha": 0.8}), "^config: algo_args 'alpha' without effect, .*outliers_suppression is NONE"),
+    (w8a8(algo_args={"alpha": 0.8, "block_size": 9, "duo_scaling": True}), "args 'block_size', 'duo_scaling' without"),
+])
+def test_args_without_effect_are_named(config: PTQConfig, text: str) -> None:
+    with pytest.warns(UserWarning, match=text):
+        plans(config)
+
+
+def test_args_with_effect_are_not() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plans(w8a8(algo_args=SmoothQuantConfig(alpha=0.8)))
+
+
 def test_recipe_of_the_documentation() -> None:
     found = plans(w8a8(), **{r".*\.w2.*": dynamic()})
     recipe = json.loads(recipe_text(found, "ptq"))

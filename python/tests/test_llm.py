@@ -270,7 +270,20 @@ def test_one_bad_prompt_costs_no_work(llm):
             generate(llm, ["I am", bad], GREEDY)
     with pytest.raises(TypeError, match=r"prompts\[1\].*'promt'.*did you mean 'prompt'"):
         generate(llm, ["I am", {"promt": "x"}], GREEDY)
+    for bad in ([1, 1.5], [1, "2"], b"ab", {"prompt_token_ids": "12"}, {"prompt_token_ids": [2.0]}, 5, None):
+        with pytest.raises(TypeError, match=r"^prompts\[1\].*: expected (a text or token ids|token ids|a token id)"):
+            generate(llm, ["I am", bad], GREEDY)
+    for bad in (None, 5, b"ab"):
+        with pytest.raises(TypeError, match=r"^prompts: expected a text, a list of token ids, .* found "):
+            generate(llm, bad, GREEDY)
     assert llm._n_requests == n_before
+
+
+def test_a_wrong_seed_is_found_before_loading(demo, monkeypatch):
+    monkeypatch.setattr(octavo._native, "Engine", lambda *_: pytest.fail("the model was read"))
+    for seed, error in ((2**64, ValueError), (-1, ValueError), ("7", TypeError), (1.5, TypeError)):
+        with pytest.raises(error, match="^seed: expected"):
+            LLM(demo, seed=seed, use_tqdm_on_load=False)
 
 
 def test_quantization_names(demo, demo_w8a8):
@@ -295,6 +308,21 @@ def test_a_recipe_quantizes_on_the_fly_and_cleans_up(demo, demo_w8a8, tmp_path, 
     assert llm.info["quantization"].startswith("compressed-tensors w8a8")
     assert texts(generate(llm, "I am", GREEDY)) == texts(generate(LLM(demo_w8a8, use_tqdm_on_load=False), "I am", GREEDY))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+@pytest.mark.parametrize("step", ["quantize", "Engine"])
+def test_on_the_fly_nothing_is_left_after_a_failure(step, error, demo, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        assert list(tmp_path.iterdir()) != []
+        raise error
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(octavo._native, step, fail)
+    with pytest.raises(error) as raised:  # it is kept here, as a notebook does, and with it what its frames refer to
+        LLM(demo, quantization="rtn-w8a8", use_tqdm_on_load=False)
+    assert list(tmp_path.iterdir()) == []
+    del raised
 
 
 def test_arguments_of_vllm(demo):

@@ -165,7 +165,7 @@ def test_warnings_point_at_the_users_line(core: Core, network: Any) -> None:
         ptq = PTQ(config, OrderedDict({"no_such_pattern": PTQConfig(backend=BackendTarget.CPU)}))
         ptq.apply(network, samples())
     assert [str(warning.message).split()[0] for warning in caught] == ["GPTQQuantConfig", "The", "layer_policies:",
-                                                                       "opname_blacklist:"]
+                                                                       "opname_blacklist:", "config:"]
     assert {warning.filename for warning in caught} == {__file__}
 
 

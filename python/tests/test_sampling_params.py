@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy
 import pytest
 
 from octavo import SamplingParams
@@ -48,6 +49,8 @@ def test_the_order_of_positional_arguments_is_vllms():
         {"stop": [""]},
         {"stop": "x", "detokenize": False},
         {"allowed_token_ids": []},
+        {"seed": -5},
+        {"seed": 2**64},
     ],
 )
 def test_out_of_range_is_a_value_error_that_names_it(wrong):
@@ -56,7 +59,12 @@ def test_out_of_range_is_a_value_error_that_names_it(wrong):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": "hot"}, {"top_k": 1.5}, {"stop": [1]}, {"temperature": None}, {"seed": -5}, {"n": 1.5}]
+    "wrong",
+    [{"temperature": "hot"}, {"top_k": 1.5}, {"stop": [1]}, {"temperature": None}, {"seed": 1.5}, {"n": 1.5},
+     {"prompt_logprobs": 1.5}, {"prompt_logprobs": "2"}, {"output_kind": 1}, {"stop": 3}, {"stop_token_ids": 1.5},
+     {"bad_words": 3}, {"allowed_token_ids": 1.5},
+     {"logit_bias": [1]}, {"logit_bias": {1.5: 1.0}}, {"logit_bias": {"3": 1.0}},
+     {"logit_bias": {3: "much"}}],
 )
 def test_a_wrong_type_is_a_type_error_that_names_it(wrong):
     with pytest.raises(TypeError, match=f"^{next(iter(wrong))}: "):
@@ -92,6 +100,17 @@ def test_spellings_that_mean_the_same():
     assert SamplingParams(logprobs=True).logprobs == 1
     assert SamplingParams(top_k=-1, temperature=0).is_greedy
     assert SamplingParams(logit_bias={3: 500, 4: -500.0}).logit_bias == {3: 100.0, 4: -100.0}
+
+
+def test_numpys_integers_are_integers():
+    params = SamplingParams(n=numpy.int64(2), seed=numpy.uint64(2**64 - 1), prompt_logprobs=numpy.int32(3))
+    assert (params.n, params.seed, params.prompt_logprobs) == (2, 2**64 - 1, 3)
+    assert {type(value) for value in (params.n, params.seed, params.prompt_logprobs)} == {int}
+
+
+def test_the_range_of_seeds_is_named():
+    with pytest.raises(ValueError, match="^seed: expected 0 to 18446744073709551615, found -2$"):
+        SamplingParams(seed=-2)
 
 
 def test_a_change_after_construction_is_checked_too():

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,48 @@ def test_what_is_there_stays(workplace: Path) -> None:
     assert {path.name for path in workplace.iterdir()} == {"Qwen3-8B-bf16", "taken", "notes"}
 
 
+@pytest.mark.parametrize(("moves_before", "moved"), [(0, False), (0, True), (1, False), (1, True)])
+def test_ctrl_c_while_replacing_loses_nothing(moves_before: int, moved: bool, workplace: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    network = AutoModel.from_pretrained("Qwen3-8B-bf16")
+    save_checkpoint(network, "taken")
+    (workplace / "taken" / "note.txt").write_text("old")
+    move, calls = os.replace, iter(range(9))
+
+    def interrupted(source: Path, target: Path) -> None:
+        """Ctrl-C just before or just after one of the moves."""
+        due = next(calls) == moves_before
+        if moved or not due:
+            move(source, target)
+        if due:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(network, "taken", overwrite=True)
+    assert (workplace / "taken" / "note.txt").exists() == ((moves_before, moved) != (1, True))
+    assert (workplace / "taken" / "model.safetensors").is_file()
+    assert {path.name for path in workplace.iterdir()} == {"Qwen3-8B-bf16", "taken"}
+
+
+def test_the_only_copy_is_never_in_the_temporary_folder(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = AutoModel.from_pretrained("Qwen3-8B-bf16")
+    save_checkpoint(network, "taken")
+    (workplace / "taken" / "note.txt").write_text("old")
+    move, calls = os.replace, iter(range(9))
+
+    def interrupted_again(source: Path, target: Path) -> None:
+        """Ctrl-C after the first move, and again when it is to be undone."""
+        if next(calls) > 0:
+            raise KeyboardInterrupt
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted_again)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(network, "taken", overwrite=True)
+    assert [file.read_text() for file in workplace.glob("taken.replaced-*/note.txt")] == ["old"]
+
+
 @pytest.mark.parametrize(("arguments", "error", "text"), [
     ({"format": "ckpt"}, ValueError, "format 'ckpt' is not supported, only 'safetensors'"),
     ({"format": "safetensor"}, ValueError, "did you mean 'safetensors'"),
@@ -169,6 +212,29 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     living = TemporaryFolder(tmp_path)
     again = TemporaryFolder(tmp_path)
     assert set(tmp_path.iterdir()) == {tmp_path / ".octavo-notes", living.path, again.path}
+
+
+def test_what_another_host_may_still_use_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = 2**22 + 1  # no process id of Linux is higher than 2**22
+    space = TemporaryFolder(tmp_path).path.name.split("-")[1]
+    host = socket.gethostname()
+    foreign = [f".octavo-{host}-{dead}-abc", f".octavo-{'0' * 16}-{dead}-abc", f".octavo-{space}-{dead}",
+               f".octavo-{space}-{dead}x-abc", f".octavo-{space}0-{dead}-abc", f".octavo-unknown-{dead}-abc"]
+    for name in (*foreign, f".octavo-{space}-{dead}-abc"):
+        (tmp_path / name).mkdir()
+    TemporaryFolder(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(foreign)
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    assert TemporaryFolder(tmp_path).path.name.split("-")[1] != space
+    (tmp_path / f".octavo-{space}-{dead}-abc").mkdir()
+
+    def unreadable(path: str) -> str:
+        raise OSError(path)
+
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "readlink", unreadable)
+    assert TemporaryFolder(tmp_path).path.name.startswith(f".octavo-unknown-{os.getpid()}-")
+    assert (tmp_path / f".octavo-{space}-{dead}-abc").is_dir()
 
 
 def test_broken_safetensors_files_are_named(sharded: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 from octavo import AutoTokenizer, _native
+from octavo.tokenizer import Tokenizer
 
 
 @pytest.fixture
@@ -20,6 +21,21 @@ def test_encode_and_decode(tokenizer, demo):
     end = tokenizer.eos_token
     assert tokenizer.decode([*ids, tokenizer.eos_token_id]) == "I am 世界" + end
     assert tokenizer.decode([*ids, tokenizer.eos_token_id], skip_special_tokens=True) == "I am 世界"
+
+
+@pytest.mark.parametrize("ids", [1.7, [1, 1.7], "12", ["12"], b"12", None])
+def test_what_is_no_token_id_is_not_decoded(tokenizer, ids):
+    with pytest.raises(TypeError, match="^token_ids.*expected"):
+        tokenizer.decode(ids)
+
+
+def test_a_tokenizer_file_has_its_folder(tokenizer, demo, monkeypatch):
+    monkeypatch.chdir(demo)
+    for path in (f"{demo}/tokenizer.json", "tokenizer.json"):
+        alone = Tokenizer(path)
+        assert alone.eos_token_id == tokenizer.eos_token_id is not None
+        messages = [{"role": "user", "content": "Hi"}]
+        assert alone.apply_chat_template(messages) == tokenizer.apply_chat_template(messages)
 
 
 def test_call(tokenizer):

@@ -97,7 +97,8 @@ class Question:
 def find_ceval(path: str | os.PathLike[str]) -> CevalFolder:
     """The split that `path` means: the folder itself when it is called dev, test or val, else its test/, else dev/.
 
-    val is what one scores with, so it is taken only by name.
+    A folder with such a folder in it is none itself, whatever its name. val is what one scores with, so it is taken
+    only by name.
 
     Raises:
         FileNotFoundError: no such folder, or none of dev/, test/ (, val/) in it.
@@ -106,7 +107,7 @@ def find_ceval(path: str | os.PathLike[str]) -> CevalFolder:
     if not folder.is_dir():
         raise FileNotFoundError(f"C-Eval folder {str(path)!r} is not there (looked for {str(folder)!r}); expected a "
                                 "folder with dev/, test/ or val/")
-    if folder.name in _SPLITS:
+    if folder.name in _SPLITS and not any((folder / split).is_dir() for split in _SPLITS):
         return CevalFolder(folder.parent, folder.name)
     for split in ("test", "dev"):
         if (folder / split).is_dir():

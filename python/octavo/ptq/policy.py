@@ -151,6 +151,18 @@ def _check_shared_inputs(plans: Sequence[LayerPlan]) -> None:
                                  f"quantized and smoothed once for all of them: {each}")
 
 
+def _warn_of_idle_args(claims: Mapping[LayerName, _Claim], plans: Sequence[LayerPlan]) -> None:
+    """Names the `algo_args` that the algorithms chosen do not read: a strength without SMOOTH is likely a mistake."""
+    quantizing = {plan.decided_by for plan in plans if plan.is_int8}
+    for origin, config in {claim.origin: claim.config for claim in claims.values()}.items():
+        smooths = config.outliers_suppression is OutliersSuppressionType.SMOOTH
+        idle = [repr(key) for key in config.algo_args if not (smooths and key == "alpha")]
+        if idle and origin in quantizing:
+            warnings.warn(f"{origin}: algo_args {', '.join(idle)} without effect, because outliers_suppression is "
+                          f"{config.outliers_suppression.name} and precision_recovery {config.precision_recovery.name}",
+                          UserWarning, stacklevel=5)
+
+
 def resolve(names: Sequence[LayerName], config: PTQConfig, policies: Mapping[str, PTQConfig]) -> list[LayerPlan]:
     """One plan for each of `names`, in order. A layer that a policy's pattern matches gets that policy alone, its
     blacklist included; the others get `config`.
@@ -173,4 +185,5 @@ def resolve(names: Sequence[LayerName], config: PTQConfig, policies: Mapping[str
         raise ValueError("every layer stays float, so there is nothing to quantize: "
                          + ", ".join(sorted({f"{plan.decided_by}" for plan in plans})))
     _check_shared_inputs(plans)
+    _warn_of_idle_args(claims, plans)
     return plans
