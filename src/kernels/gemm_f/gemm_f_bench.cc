@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernels/gemm_f/kernel.h"
-#include "kernels/peak_bench.h"
+#include "kernels/peak.h"
 
 namespace octavo::kernels {
 namespace {

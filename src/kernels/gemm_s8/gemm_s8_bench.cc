@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/gemm_s8/kernel.h"
-#include "kernels/peak_bench.h"
+#include "kernels/peak.h"
 
 namespace octavo::kernels {
 namespace {

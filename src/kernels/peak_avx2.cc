@@ -1,9 +1,9 @@
 // AVX2's arithmetic with all operands in registers: 8 products of 32 codes an iteration by vpmaddubsw,
 // vpmaddwd and vpaddd; 12 independent fused multiply-adds of 8 floats (latency 4, 2 a cycle: 8 would do). In
 // assembly, because compilers move such loops' operands to memory or merge the chains.
-#include "kernels/peak_bench.h"
+#include "kernels/peak.h"
 
-#if defined(__x86_64__)
+#if defined(OCTAVO_PEAK_LOOPS)
 
 #define OCTAVO_S8(sum)                     \
   "vpmaddubsw %%ymm15, %%ymm14, %%ymm13\n" \
