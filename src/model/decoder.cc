@@ -95,6 +95,13 @@ uint64_t DecoderLayer::packed_bytes() const {
   return n_bytes;
 }
 
+void DecoderLayer::add_to(WeightTotals& totals) const {
+  for (const Linear* linear : {&q_, &k_, &v_, &o_, &gate_, &up_, &down_}) {
+    (linear->input_form() == RowForm::kS8 ? totals.n_s8 : totals.n_float) += linear->n() * linear->k();
+  }
+  totals.layer_bytes += packed_bytes();
+}
+
 void DecoderLayer::attention_block(Workspace& workspace, const float* h, std::span<const BatchSequence> batch,
                                    int64_t layer, KvCache& cache, float* y, Tap* tap) const {
   attend(workspace, h, batch, layer, cache, y, /*accumulate=*/false, tap);
@@ -271,28 +278,50 @@ Status check_batch(std::span<const BatchSequence> batch, const ModelConfig& conf
 
 }  // namespace
 
+namespace {
+
+class CheckpointWeights : public WeightSource {
+ public:
+  CheckpointWeights(const format::Checkpoint& checkpoint, const ModelConfig& config)
+      : checkpoint_(checkpoint), config_(config) {}
+  Result<LayerWeights> layer(int64_t layer) const override { return read_layer(checkpoint_, config_, layer); }
+  Result<OuterWeights> outer() const override { return read_outer(checkpoint_, config_); }
+
+ private:
+  const format::Checkpoint& checkpoint_;
+  const ModelConfig& config_;
+};
+
+}  // namespace
+
 Result<std::unique_ptr<Model>> Model::load(const format::Checkpoint& checkpoint, const ModelOptions& options,
                                            Progress* progress) {
-  OCTAVO_CHECK(options.pool != nullptr);
   OCTAVO_ASSIGN_OR_RETURN(const ModelConfig config,
                           parse_model_config(checkpoint.config(), checkpoint.folder() + "/config.json"));
   OCTAVO_RETURN_IF_ERROR(check_tensors(checkpoint, config));
   OCTAVO_RETURN_IF_ERROR(check_memory(checkpoint));
+  return build(config, CheckpointWeights(checkpoint, config), checkpoint.folder(), options, progress);
+}
+
+Result<std::unique_ptr<Model>> Model::build(const ModelConfig& config, const WeightSource& source,
+                                            const std::string& name, const ModelOptions& options,
+                                            Progress* progress) {
+  OCTAVO_CHECK(options.pool != nullptr);
   auto state = std::make_unique<State>(config, options);
   state->layers.reserve(static_cast<size_t>(config.n_layers));
-  Result<LayerWeights> next = read_layer(checkpoint, config, 0);
+  Result<LayerWeights> next = source.layer(0);
   for (int64_t layer = 0; layer < config.n_layers; ++layer) {
     if (progress != nullptr) {
       progress->update("load", layer, config.n_layers);
-      if (progress->cancelled()) return cancelled("loading " + checkpoint.folder() + " was interrupted");
+      if (progress->cancelled()) return cancelled("loading " + name + " was interrupted");
     }
     OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, std::move(next));
     state->pool.parallel_for(2, [&](int64_t task, int) {
       if (task == 0) state->layers.emplace_back(state->config, std::move(weights), options.isa);
-      if (task == 1 && layer + 1 < config.n_layers) next = read_layer(checkpoint, config, layer + 1);
+      if (task == 1 && layer + 1 < config.n_layers) next = source.layer(layer + 1);
     });
   }
-  OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, read_outer(checkpoint, config));
+  OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, source.outer());
   state->kv_dtype = outer.embedding.dtype;
   state->final_norm = std::move(outer.final_norm);
   state->lm_head = Linear(std::move(config.tied_embeddings ? outer.embedding : outer.lm_head), options.isa);
@@ -306,6 +335,16 @@ Model::~Model() = default;
 
 const ModelConfig& Model::config() const { return state_->config; }
 uint64_t Model::packed_bytes() const { return state_->packed_bytes(); }
+
+WeightTotals Model::totals() const {
+  WeightTotals totals;
+  for (const DecoderLayer& layer : state_->layers) layer.add_to(totals);
+  totals.layer_kernel = state_->layers.front().gate_.kernel_name();
+  totals.n_head = state_->lm_head.n() * state_->lm_head.k();
+  totals.head_bytes = state_->lm_head.packed_bytes();
+  totals.head_kernel = state_->lm_head.kernel_name();
+  return totals;
+}
 
 kernels::KvShape Model::kv_shape() const {
   return {state_->kv_dtype, state_->config.n_kv_heads, state_->config.head_dim};

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "octavo/progress.h"
@@ -32,6 +33,16 @@ struct BatchSequence {
 
 class Workspace;  // model/workspace.h
 
+// What a step has to multiply by and to read, at least: the floor that speeds are compared with.
+struct WeightTotals {
+  int64_t n_s8 = 0, n_float = 0;  // weights of the layers' linears
+  uint64_t layer_bytes = 0;       // packed, norms included
+  int64_t n_head = 0;             // weights of lm_head, float
+  uint64_t head_bytes = 0;
+  const char* layer_kernel = "";  // of the first layer's gate_proj
+  const char* head_kernel = "";
+};
+
 // One layer's packed weights, and its two blocks apart, so that quantizing can run a layer (or a changed
 // copy) alone.
 class DecoderLayer {
@@ -46,6 +57,7 @@ class DecoderLayer {
   void mlp_block(Workspace& workspace, const float* h, int64_t m, int64_t layer, float* y,
                  Tap* tap = nullptr) const;
   uint64_t packed_bytes() const;
+  void add_to(WeightTotals& totals) const;
 
  private:
   friend class Model;
@@ -72,10 +84,15 @@ class Model {
   // progress: told of each layer; may cancel between two.
   static Result<std::unique_ptr<Model>> load(const format::Checkpoint& checkpoint,
                                              const ModelOptions& options, Progress* progress = nullptr);
+  // The same from any source; `name` is what errors and the interrupt call it.
+  static Result<std::unique_ptr<Model>> build(const ModelConfig& config, const WeightSource& source,
+                                              const std::string& name, const ModelOptions& options,
+                                              Progress* progress = nullptr);
   ~Model();
 
   const ModelConfig& config() const;
   uint64_t packed_bytes() const;
+  WeightTotals totals() const;
   // Checkpoints whose embedding is F32 (or F16, which becomes F32) keep F32 keys and values, all others bf16.
   kernels::KvShape kv_shape() const;
   KvCache make_cache(int64_t n_tokens) const;

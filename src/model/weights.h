@@ -56,6 +56,14 @@ struct OuterWeights {
   LinearWeight lm_head;           // empty (n == 0) when tied
 };
 
+// Where the weights of a model come from, one layer at a time: a checkpoint, or a generator.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  virtual Result<LayerWeights> layer(int64_t layer) const = 0;
+  virtual Result<OuterWeights> outer() const = 0;
+};
+
 // F16 tensors become F32 (exact). A linear may be F32, BF16, F16 or int8 (W8A8 in the layouts of
 // format::QuantLayout). Errors name the file and the tensor.
 Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
