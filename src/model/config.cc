@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/text_format.h"
+#include "kernels/attention/attention.h"
 #include "model/arch/arch_spec.h"
 #include "model/registry.h"
 
@@ -22,6 +23,7 @@ using base::Json;
 constexpr int64_t kMaxLayers = 1024;
 constexpr int64_t kMaxHeads = 1024;
 constexpr int64_t kMaxHeadDim = 1024;
+static_assert(kMaxHeadDim <= kernels::kS8KvMaxHeadDim);
 constexpr int64_t kMaxWidth = 131'072;  // a product's k: int32 sums of int8 codes are exact up to 132,000
 constexpr int64_t kMaxVocab = int64_t{1} << 22;      // 16 times the largest vocabulary in use
 constexpr int64_t kMaxPositions = int64_t{1} << 24;  // RoPE multiplies the position in fp32, exact up to here

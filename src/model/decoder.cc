@@ -346,12 +346,13 @@ WeightTotals Model::totals() const {
   return totals;
 }
 
-kernels::KvShape Model::kv_shape() const {
-  return {state_->kv_dtype, state_->config.n_kv_heads, state_->config.head_dim};
+kernels::KvShape Model::kv_shape(KvType type) const {
+  const tensor::DType dtype = type == KvType::kInt8 ? tensor::DType::kI8 : state_->kv_dtype;
+  return {dtype, state_->config.n_kv_heads, state_->config.head_dim};
 }
 
-KvCache Model::make_cache(int64_t n_tokens) const {
-  return {state_->config.n_layers, kv_shape(), KvCache::blocks_for(n_tokens)};
+KvCache Model::make_cache(int64_t n_tokens, KvType type) const {
+  return {state_->config.n_layers, kv_shape(type), KvCache::blocks_for(n_tokens)};
 }
 
 Status Model::forward(std::span<const BatchSequence> batch, KvCache& cache, Tap* tap,

@@ -93,9 +93,10 @@ class Model {
   const ModelConfig& config() const;
   uint64_t packed_bytes() const;
   WeightTotals totals() const;
-  // Checkpoints whose embedding is F32 (or F16, which becomes F32) keep F32 keys and values, all others bf16.
-  kernels::KvShape kv_shape() const;
-  KvCache make_cache(int64_t n_tokens) const;
+  // kAuto: checkpoints whose embedding is F32 (or F16, which becomes F32) keep F32 keys and values, all
+  // others bf16. forward() takes caches of every type.
+  kernels::KvShape kv_shape(KvType type = KvType::kAuto) const;
+  KvCache make_cache(int64_t n_tokens, KvType type = KvType::kAuto) const;
 
   // Runs the batch; the final rows stay until the next call. Errors: no token, a token id out of range, a
   // position past max_positions, a block table too short. After an error nothing has changed

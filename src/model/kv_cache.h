@@ -8,6 +8,10 @@
 
 namespace octavo::model {
 
+// What keys and values are held as: the type of the model's own values, or int8 codes with one fp32 scale per
+// token and kv head (half of bf16's memory and a little: head_dim + 4 bytes a head's row).
+enum class KvType { kAuto, kInt8 };
+
 class KvCache {
  public:
   // Allocates block_bytes * n_layers * n_blocks, not initialized.

@@ -61,7 +61,8 @@ class Cells {
 };
 
 void check(const KvShape& shape, std::span<const AttentionSequence> sequences) {
-  OCTAVO_CHECK(shape.dtype == tensor::DType::kBF16 || shape.dtype == tensor::DType::kF32);
+  OCTAVO_CHECK(shape.dtype == tensor::DType::kBF16 || shape.dtype == tensor::DType::kF32 ||
+               (shape.dtype == tensor::DType::kI8 && shape.head_dim <= kS8KvMaxHeadDim));
   OCTAVO_CHECK(shape.head_dim > 0 && shape.head_dim % 2 == 0 && shape.n_kv_heads > 0);
   for (const AttentionSequence& sequence : sequences) {
     OCTAVO_CHECK(sequence.n_rows >= 0 && sequence.position_begin >= 0);

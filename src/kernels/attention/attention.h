@@ -10,7 +10,12 @@
 // M = -inf, L = 0, O = 0:
 //   M' = max(M, m_b), a = exp(M - M'), c = exp(m_b - M');  L = fma(L, a, l_b * c);  O = fma(O, a, o_b * c)
 // and out = O / L + 0 (zeros are positive, so that padding with zeros cannot show). exp is vec/exp.inl's on
-// every ISA. Same bits for every tiling, batch, number of threads and ISA (of a NaN only that it is one).
+// every ISA. With int8 KV both products are exact sums of integers:
+//   kc, vc = round(k / k_scale), round(v / v_scale)     scale: absmax / 127 of the token's row of the kv head
+//   qc = round(q * (1 / q_scale)),  wc = round(w_t * (1 / w_scale)),  w_t = p_t * v_scale_t, p_t not rounded
+//                                   scale: absmax / 16383 over head_dim, over the block's visible tokens
+//   s_t = float(sum qc kc) * (q_scale * scale) * k_scale_t;   o_b[d] = float(sum_t wc_t vc_t[d]) * w_scale
+// Same bits for every tiling, batch, number of threads and ISA (of a NaN only that it is one).
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -26,10 +31,11 @@ inline constexpr int64_t kKvBlockTokens = 64;
 // The shape of one layer's K and V in a block. The layout inside a block belongs to the kernels (kv_write and
 // attention agree on it; the same for every ISA): K and V of one kv head are each a B operand of a product.
 struct KvShape {
-  tensor::DType dtype = tensor::DType::kBF16;  // kBF16 or kF32
+  tensor::DType dtype = tensor::DType::kBF16;  // kBF16, kF32 or kI8 (codes, a scale per token and kv head)
   int64_t n_kv_heads = 0;
-  int64_t head_dim = 0;  // even
+  int64_t head_dim = 0;  // even; at most kS8KvMaxHeadDim where dtype is kI8
 };
+inline constexpr int64_t kS8KvMaxHeadDim = 1024;
 size_t kv_block_bytes(const KvShape& shape);  // K and V of kKvBlockTokens tokens, one layer; multiple of 64
 
 struct AttentionKernels;
@@ -43,8 +49,8 @@ struct AttentionSequence {
   std::span<void* const> blocks;  // block b holds positions [64 b, 64 b + 64); 64-byte aligned
 };
 
-// Stores k and v (rows of n_kv_heads * head_dim, row strides k_stride, v_stride; after RoPE), rounded to the
-// KV dtype.
+// Stores k and v (rows of n_kv_heads * head_dim, row strides k_stride, v_stride; after RoPE), rounded or
+// quantized to the KV dtype. An int8 row that holds a NaN or an infinity is NaN to attention.
 void kv_write(base::ThreadPool& pool, const AttentionKernels& kernels, const KvShape& shape, const float* k,
               int64_t k_stride, const float* v, int64_t v_stride,
               std::span<const AttentionSequence> sequences);

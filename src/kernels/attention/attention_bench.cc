@@ -16,13 +16,12 @@ namespace octavo::kernels {
 namespace {
 
 constexpr int64_t kHeads = 16, kKvHeads = 8, kHeadDim = 128;
-// Copies of the cache that decode goes round, so that none is still in the last-level cache.
-constexpr int64_t kDecodeCopies = 32;
+// Decode goes round copies of the cache that fill so much, so that none is still in the last-level cache.
+constexpr size_t kDecodeBytes = size_t{128} << 20;
 
 void run(benchmark::State& state, Isa isa, tensor::DType dtype, bool decode, int n_threads) {
   const int64_t n_tokens = state.range(0);
   const int64_t n_rows = decode ? 1 : n_tokens;
-  const int64_t n_copies = decode ? kDecodeCopies : 1;
   const KvShape shape = {dtype, kKvHeads, kHeadDim};
   const AttentionKernels& kernels = select_attention(isa);
   base::ThreadPool pool(n_threads);
@@ -40,8 +39,10 @@ void run(benchmark::State& state, Isa isa, tensor::DType dtype, bool decode, int
   tensor::Buffer scratch(attention_scratch_bytes(shape, kHeads, n_threads));
 
   const int64_t n_blocks = (n_tokens + kKvBlockTokens - 1) / kKvBlockTokens;
-  tensor::Buffer cache(kv_block_bytes(shape) * static_cast<size_t>(n_blocks * n_copies));
-  std::vector<std::vector<void*>> tables(static_cast<size_t>(n_copies));
+  const size_t cache_bytes = kv_block_bytes(shape) * static_cast<size_t>(n_blocks);
+  const size_t n_copies = decode ? kDecodeBytes / cache_bytes + 1 : 1;
+  tensor::Buffer cache(cache_bytes * n_copies);
+  std::vector<std::vector<void*>> tables(n_copies);
   char* block = cache.as<char>();
   for (std::vector<void*>& table : tables) {
     for (int64_t b = 0; b < n_blocks; ++b, block += kv_block_bytes(shape)) table.push_back(block);
@@ -60,7 +61,7 @@ void run(benchmark::State& state, Isa isa, tensor::DType dtype, bool decode, int
   state.counters["flops"] =
       benchmark::Counter(n_pairs * kHeads * kHeadDim * 4, benchmark::Counter::kIsIterationInvariantRate);
   if (decode) {
-    state.SetBytesProcessed(state.iterations() * n_blocks * static_cast<int64_t>(kv_block_bytes(shape)));
+    state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(cache_bytes));
   }
 }
 
@@ -68,7 +69,7 @@ void run(benchmark::State& state, Isa isa, tensor::DType dtype, bool decode, int
 [[maybe_unused]] const bool kRegistered = [] {
   const Result<Isa> active = active_isa();
   const Isa isa = active.ok() ? *active : cpu_isas().back();
-  for (const tensor::DType dtype : {tensor::DType::kBF16, tensor::DType::kF32}) {
+  for (const tensor::DType dtype : {tensor::DType::kBF16, tensor::DType::kF32, tensor::DType::kI8}) {
     for (const bool decode : {false, true}) {
       for (const int n_threads : {1, base::available_cores()}) {
         const std::string name = std::string("attention/") + isa_name(select_attention(isa).isa) + "/" +
@@ -78,6 +79,7 @@ void run(benchmark::State& state, Isa isa, tensor::DType dtype, bool decode, int
             name.c_str(), [=](benchmark::State& state) { run(state, isa, dtype, decode, n_threads); })
             ->Arg(512)
             ->Arg(2048)
+            ->Arg(8192)
             ->UseRealTime()
             ->Unit(benchmark::kMillisecond);
       }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "kernels/elementwise/elementwise.h"
@@ -18,7 +19,7 @@ namespace {
 using tensor::Buffer;
 using tensor::DType;
 
-constexpr DType kDTypes[] = {DType::kBF16, DType::kF32};
+constexpr DType kDTypes[] = {DType::kBF16, DType::kF32, DType::kI8};
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
@@ -145,6 +146,27 @@ float exp_of(float x) {
   return y;
 }
 
+// A row of integer codes as attention.h words it; wide codes are made with the inverse of the scale.
+struct Codes {
+  Codes(const std::vector<float>& x, int largest_code) {
+    float absmax = 0;
+    for (const float value : x) absmax = std::max(absmax, std::abs(value));
+    const bool is_zero = absmax < static_cast<float>(largest_code + 1) * 0x1p-126F;
+    scale = is_zero ? 1.0F : absmax / static_cast<float>(largest_code);
+    for (const float value : x) {
+      code.push_back(std::lrint(largest_code == 127 ? value / scale : value * (1.0F / scale)));
+    }
+  }
+  float scale;
+  std::vector<int64_t> code;
+};
+float dot(const Codes& a, const Codes& b) {
+  int64_t sum = 0;
+  for (size_t i = 0; i < a.code.size(); ++i) sum += a.code[i] * b.code[i];
+  return static_cast<float>(sum);
+}
+constexpr int kWideCode = 16383;
+
 std::vector<float> specified(const Tokens& tokens, DType dtype, int64_t position, int64_t head) {
   const int64_t head_dim = tokens.heads.head_dim;
   const int64_t kv_head = head / (tokens.heads.n_heads / tokens.heads.n_kv_heads);
@@ -158,14 +180,22 @@ std::vector<float> specified(const Tokens& tokens, DType dtype, int64_t position
     return values;
   };
   const std::vector<float> q = row(tokens.q, position * tokens.q_width() + head * head_dim);
+  const Codes q_codes(q, kWideCode);
   float running_max = -kInf, running_sum = 0;
   std::vector<float> o(static_cast<size_t>(head_dim), 0.0F);
   for (int64_t begin = 0; begin <= position; begin += kKvBlockTokens) {
     const int64_t n = std::min(kKvBlockTokens, position + 1 - begin);
     std::vector<float> p;
+    std::vector<Codes> v_codes;
     for (int64_t t = 0; t < n; ++t) {
       const int64_t at = (begin + t) * tokens.kv_width() + kv_head * head_dim;
-      p.push_back(dot(q, row(tokens.k, at)) * tokens.scale());
+      if (dtype == DType::kI8) {
+        const Codes k(row(tokens.k, at), 127);
+        p.push_back(dot(q_codes, k) * (q_codes.scale * tokens.scale()) * k.scale);
+        v_codes.emplace_back(row(tokens.v, at), 127);
+      } else {
+        p.push_back(dot(q, row(tokens.k, at)) * tokens.scale());
+      }
     }
     const float block_max = *std::max_element(p.begin(), p.end());
     float partial[16] = {};
@@ -181,12 +211,21 @@ std::vector<float> specified(const Tokens& tokens, DType dtype, int64_t position
     const float a = exp_of(running_max - new_max), c = exp_of(block_max - new_max);
     running_sum = std::fma(running_sum, a, partial[0] * c);
     running_max = new_max;
+    std::vector<float> weights = p;
+    for (size_t t = 0; t < v_codes.size(); ++t) weights[t] = p[t] * v_codes[t].scale;
+    const Codes w(weights, kWideCode);
     for (int64_t d = 0; d < head_dim; ++d) {
+      float& sum = o[static_cast<size_t>(d)];
+      if (dtype == DType::kI8) {
+        int64_t products = 0;
+        for (size_t t = 0; t < p.size(); ++t) products += w.code[t] * v_codes[t].code[static_cast<size_t>(d)];
+        sum = std::fma(sum, a, static_cast<float>(products) * w.scale * c);
+        continue;
+      }
       std::vector<float> column;
       for (int64_t t = 0; t < n; ++t) {
         column.push_back(stored(tokens.v, (begin + t) * tokens.kv_width() + kv_head * head_dim + d));
       }
-      float& sum = o[static_cast<size_t>(d)];
       sum = std::fma(sum, a, dot(p, column) * c);
     }
   }
@@ -348,40 +387,89 @@ TEST(Attention, SequencesOfABatchAreIndependent) {
   }
 }
 
+// The largest difference of out from softmax(q k^T) v in double.
+double distance_from_softmax(const Tokens& tokens, const std::vector<float>& out) {
+  const Heads& heads = tokens.heads;
+  const int64_t n_group = heads.n_heads / heads.n_kv_heads;
+  double largest = 0;
+  for (int64_t position = 0; position < tokens.n; position += 13) {
+    for (int64_t head = 0; head < heads.n_heads; ++head) {
+      const float* q = tokens.q.data() + position * tokens.q_width() + head * heads.head_dim;
+      const auto kv_at = [&](int64_t t) { return t * tokens.kv_width() + head / n_group * heads.head_dim; };
+      std::vector<double> p;
+      double sum = 0;
+      for (int64_t t = 0; t <= position; ++t) {
+        double score = 0;
+        for (int64_t d = 0; d < heads.head_dim; ++d) {
+          score += static_cast<double>(q[d]) * tokens.k[static_cast<size_t>(kv_at(t) + d)];
+        }
+        p.push_back(std::exp(score * tokens.scale()));
+        sum += p.back();
+      }
+      for (int64_t d = 0; d < heads.head_dim; ++d) {
+        double expected = 0;
+        for (int64_t t = 0; t <= position; ++t) {
+          expected += p[static_cast<size_t>(t)] / sum * tokens.v[static_cast<size_t>(kv_at(t) + d)];
+        }
+        const auto at = static_cast<size_t>(position * tokens.q_width() + head * heads.head_dim + d);
+        largest = std::max(largest, std::abs(out[at] - expected));
+      }
+    }
+  }
+  return largest;
+}
+
 TEST(Attention, IsCloseToSoftmaxInDouble) {
   for (const DType dtype : kDTypes) {
-    // bf16 carries 8 bits: q, k, v and p are each off by up to 2^-9 of themselves.
-    const double tolerance = dtype == DType::kBF16 ? 0.03 : 3e-6;
+    // bf16 carries 8 bits: q, k, v and p are each off by up to 2^-9 of themselves; int8, k and v by up to
+    // 2^-8 of the largest of their row.
+    const double tolerance = dtype == DType::kF32 ? 3e-6 : 0.03;
     for (const Heads& heads : kShapes) {
       const Tokens tokens(heads, 170, 71);
       const std::vector<float> out = attend(tokens, dtype, {.isa = cpu_isas().back()});
-      const int64_t n_group = heads.n_heads / heads.n_kv_heads;
-      for (int64_t position = 0; position < tokens.n; position += 13) {
-        for (int64_t head = 0; head < heads.n_heads; ++head) {
-          const float* q = tokens.q.data() + position * tokens.q_width() + head * heads.head_dim;
-          const auto kv_at = [&](int64_t t) {
-            return t * tokens.kv_width() + head / n_group * heads.head_dim;
-          };
-          std::vector<double> p;
-          double sum = 0;
-          for (int64_t t = 0; t <= position; ++t) {
-            double score = 0;
-            for (int64_t d = 0; d < heads.head_dim; ++d) {
-              score += static_cast<double>(q[d]) * tokens.k[static_cast<size_t>(kv_at(t) + d)];
-            }
-            p.push_back(std::exp(score * tokens.scale()));
-            sum += p.back();
-          }
-          for (int64_t d = 0; d < heads.head_dim; ++d) {
-            double expected = 0;
-            for (int64_t t = 0; t <= position; ++t) {
-              expected += p[static_cast<size_t>(t)] / sum * tokens.v[static_cast<size_t>(kv_at(t) + d)];
-            }
-            const auto at = static_cast<size_t>(position * tokens.q_width() + head * heads.head_dim + d);
-            ASSERT_NEAR(out[at], expected, tolerance) << dtype_name(dtype) << " position " << position;
-          }
+      EXPECT_LE(distance_from_softmax(tokens, out), tolerance)
+          << dtype_name(dtype) << " head_dim " << heads.head_dim;
+    }
+  }
+}
+
+// Against keys and values as int8 holds them, the codes of q and p alone show: 2^-15 of the largest each.
+TEST(Attention, Int8RoundsHardlyMoreThanKeysAndValues) {
+  for (const Heads& heads : kShapes) {
+    Tokens tokens(heads, 170, 76);
+    for (std::vector<float>* rows : {&tokens.k, &tokens.v}) {
+      for (size_t begin = 0; begin < rows->size(); begin += static_cast<size_t>(heads.head_dim)) {
+        const auto first = rows->begin() + static_cast<std::ptrdiff_t>(begin);
+        const Codes codes({first, first + heads.head_dim}, 127);
+        for (size_t d = 0; d < codes.code.size(); ++d) {
+          (*rows)[begin + d] = static_cast<float>(codes.code[d]) * codes.scale;
         }
       }
+    }
+    const std::vector<float> out = attend(tokens, DType::kI8, {.isa = cpu_isas().back()});
+    EXPECT_LE(distance_from_softmax(tokens, out), 2e-4) << "head_dim " << heads.head_dim;
+  }
+}
+
+// Rows of zeros, of values whose scale would be a denormal, and of the largest floats.
+TEST(Attention, Int8RowsAtTheEndsOfTheRange) {
+  constexpr Heads kHeads = {4, 2, 32};
+  for (const Isa isa : cpu_isas()) {
+    Tokens tokens(kHeads, 70, 78);
+    for (const float value : {0.0F, 0x1p-140F, 0x1p-121F}) {
+      std::ranges::fill(tokens.k, value);
+      std::ranges::fill(tokens.v, value);
+      for (const float x : attend(tokens, DType::kI8, {.isa = isa})) ASSERT_EQ(x, 0.0F) << value;
+    }
+    // Equal scores, values that their codes hold exactly: the mean of the values.
+    std::ranges::fill(tokens.q, 0.0F);
+    std::ranges::fill(tokens.v, 0.0F);
+    std::fill_n(tokens.v.begin(), kHeads.head_dim, 0x1p127F);  // of token 0, kv head 0
+    const std::vector<float> out = attend(tokens, DType::kI8, {.isa = isa});
+    for (int64_t position = 0; position < tokens.n; ++position) {
+      const float mean = 0x1p127F / static_cast<float>(position + 1);
+      EXPECT_NEAR(out[static_cast<size_t>(position * tokens.q_width())] / mean, 1.0F, 1e-4F) << position;
+      EXPECT_EQ(out[static_cast<size_t>((position + 1) * tokens.q_width() - 1)], 0.0F);
     }
   }
 }

@@ -12,18 +12,20 @@ namespace octavo::kernels {
 // dimension, as a tile product reads them):
 //   bf16  K [head_dim/2][64 tokens][2]   V [64/2 tokens][v_width][2]
 //   f32   K [head_dim][64 tokens]        V [64 tokens][v_width]
+//   int8  as bf16, then the scales: K [64 tokens] and V [64 tokens], fp32
 // v_width is head_dim rounded up to 16; what lies in the columns past head_dim is never used.
 struct KvLayout {
   int64_t v_width;
-  int64_t value_bytes, k_bytes, head_bytes;
+  int64_t value_bytes, k_bytes, v_bytes, head_bytes;
 
   explicit KvLayout(const KvShape& shape)
       : v_width((shape.head_dim + 15) / 16 * 16),
-        value_bytes(shape.dtype == tensor::DType::kBF16 ? 2 : 4),
+        value_bytes(tensor::dtype_bytes(shape.dtype)),
         k_bytes(shape.head_dim * kKvBlockTokens * value_bytes),
-        head_bytes(k_bytes + kKvBlockTokens * v_width * value_bytes) {}
+        v_bytes(kKvBlockTokens * v_width * value_bytes),
+        head_bytes(k_bytes + v_bytes + (shape.dtype == tensor::DType::kI8 ? kScaleBytes : 0)) {}
 
-  // K and V of a kv head in a block; T is uint16_t (bf16 bits) or float.
+  // K and V of a kv head in a block; T is uint16_t (bf16 bits), float or int8_t.
   template <class T>
   T* keys(void* block, int64_t kv_head) const {
     return reinterpret_cast<T*>(static_cast<char*>(block) + kv_head * head_bytes);
@@ -32,6 +34,15 @@ struct KvLayout {
   T* values(void* block, int64_t kv_head) const {
     return reinterpret_cast<T*>(static_cast<char*>(block) + kv_head * head_bytes + k_bytes);
   }
+  float* key_scales(void* block, int64_t kv_head) const {  // int8 only, as value_scales
+    return reinterpret_cast<float*>(values<char>(block, kv_head) + v_bytes);
+  }
+  float* value_scales(void* block, int64_t kv_head) const {
+    return key_scales(block, kv_head) + kKvBlockTokens;
+  }
+
+ private:
+  static constexpr int64_t kScaleBytes = 2 * kKvBlockTokens * static_cast<int64_t>(sizeof(float));
 };
 
 // Rows of one kv head that go into one block.

@@ -1,78 +1,21 @@
 // The formulas of attention.h, written once on vec/<isa>.inl and exp.inl; included by each ISA's file inside
-// its target region and anonymous namespace. Both products, q k^T with tokens as lanes and p v with
-// dimensions as lanes, are `product`; kRowsPerPass rows share each read of K and V. A row's bits depend on
+// its target region and anonymous namespace. How keys and values are held, and with them the two products,
+// is a Kv: float_kv.inl or s8_kv.inl. kRowsPerPass rows share each read of K and V. A row's bits depend on
 // nothing but its own q, position and the K and V up to it.
 
-struct Bf16Operand {  // [k/2][stride][2]
-  const uint16_t* values;
-  int64_t stride;
-  template <int kParity>
-  F32x16 at(int64_t k, int64_t column) const {  // row k + kParity, k even
-    return load_bf16_of_pairs<kParity>(values + k * stride + 2 * column);
-  }
-};
-struct F32Operand {  // [k][stride]
-  const float* values;
-  int64_t stride;
-  template <int kParity>
-  F32x16 at(int64_t k, int64_t column) const {
-    return load(values + (k + kParity) * stride + column);
-  }
-};
-
-// sums[r] = sum over k in [begin, end), k < n_k[r], k even or odd, of a[r,k] * b[k, column … column + 15],
-// from zero in rising k by fused multiply-add. begin is even, n_k rises.
-template <int R, int kParity, class Operand>
-inline void sum_parity(const float* a, int64_t a_stride, const Operand& b, int64_t column, int64_t begin,
-                       int64_t end, const int64_t* n_k, F32x16* sums) {
-  F32x16 s[R];
-  for (int r = 0; r < R; ++r) s[r] = broadcast(0.0F);
-  const int64_t shared_end = end < n_k[0] ? end : n_k[0];
-  int64_t k = begin;
-  for (; k + kParity < shared_end; k += 2) {
-    const F32x16 values = b.template at<kParity>(k, column);
-    for (int r = 0; r < R; ++r) s[r] = fma(broadcast(a[r * a_stride + k + kParity]), values, s[r]);
-  }
-  // The last positions of the causal edge: a row leaves out what it may not see, whatever that holds.
-  for (; k + kParity < end; k += 2) {
-    const F32x16 values = b.template at<kParity>(k, column);
-    for (int r = 0; r < R; ++r) {
-      if (k + kParity < n_k[r]) s[r] = fma(broadcast(a[r * a_stride + k + kParity]), values, s[r]);
-    }
-  }
-  for (int r = 0; r < R; ++r) sums[r] = s[r];
-}
-
-// sums[r] = sum over k < n_k[r] of a[r,k] * b[k, column … column + 15], in the order of gemm_f.h. n_k rises.
-// A function of its own, so that the compiler gives the accumulators all registers (inlined, it spilled a
-// quarter of them at half the speed).
-template <int R, class Operand>
-[[gnu::noinline]] void product(const float* a, int64_t a_stride, const Operand& b, int64_t column,
-                               const int64_t* n_k, F32x16* sums) {
-  const int64_t n = n_k[R - 1];
-  for (int r = 0; r < R; ++r) sums[r] = broadcast(0.0F);
-  for (int64_t begin = 0; begin < n; begin += 32) {
-    const int64_t end = begin + 32 < n ? begin + 32 : n;
-    F32x16 even[R], odd[R];
-    sum_parity<R, 0>(a, a_stride, b, column, begin, end, n_k, even);
-    sum_parity<R, 1>(a, a_stride, b, column, begin, end, n_k, odd);
-    for (int r = 0; r < R; ++r) sums[r] = sums[r] + (even[r] + odd[r]);
-  }
-}
-
 // A tile's state: q as the product reads it, and what the blocks so far have summed to.
+template <class Kv>
 struct TileRows {
-  int64_t n_rows, head_dim, v_width;
-  bool bf16;
-  float scale;
-  float* q;            // [n_rows, head_dim]
+  int64_t n_rows, v_width;
+  typename Kv::Queries q;
   float* o;            // [n_rows, v_width]
   float* running_max;  // [n_rows]
   float* running_sum;  // [n_rows]
 };
 
 // s[64] -> p[64] over the first n tokens, zero after them (as far as whole vectors go); returns their sum.
-inline float exponentials(float* s, int64_t n, bool bf16, float* block_max) {
+template <bool kBf16>
+inline float exponentials(float* s, int64_t n, float* block_max) {
   const F32x16 masked = broadcast(-__builtin_inff());
   F32x16 largest = masked;
   for (int64_t t = 0; t < n; t += 16) largest = max(largest, select(first_lanes(n - t), load(s + t), masked));
@@ -80,7 +23,7 @@ inline float exponentials(float* s, int64_t n, bool bf16, float* block_max) {
   F32x16 sum = broadcast(0.0F);
   for (int64_t t = 0; t < n; t += 16) {
     F32x16 p = exp(load(s + t) - broadcast(*block_max));
-    if (bf16) p = round_to_bf16(p);
+    if constexpr (kBf16) p = round_to_bf16(p);
     p = select(first_lanes(n - t), p, broadcast(0.0F));
     sum = sum + p;
     store(s + t, p);
@@ -101,21 +44,16 @@ struct Prefetch {
 };
 
 // Rows row … row + R - 1 against one block; n_tokens[r] of its tokens are visible to the r-th, rising.
-template <int R, class Operand>
-inline void attend_rows(const TileRows& tile, int64_t row, const Operand& keys, const Operand& values,
-                        const int64_t* n_tokens, Prefetch& prefetch) {
-  const float* q = tile.q + row * tile.head_dim;
+template <int R, class Kv>
+inline void attend_rows(const TileRows<Kv>& tile, int64_t row, const Kv& kv, const int64_t* n_tokens,
+                        Prefetch& prefetch) {
   float* o = tile.o + row * tile.v_width;
   float* running_max = tile.running_max + row;
   float* running_sum = tile.running_sum + row;
   alignas(64) float p[R * kKvBlockTokens];
-  F32x16 sums[R];
-  int64_t n_dims[R];
-  for (int r = 0; r < R; ++r) n_dims[r] = tile.head_dim;
   for (int64_t t = 0; t < n_tokens[R - 1]; t += 16) {
     prefetch.advance();
-    product<R>(q, tile.head_dim, keys, t, n_dims, sums);
-    for (int r = 0; r < R; ++r) store(p + r * kKvBlockTokens + t, sums[r] * broadcast(tile.scale));
+    kv.template scores<R>(tile.q, row, t, p);
   }
 
   static_assert(2 * R <= 16);
@@ -123,7 +61,7 @@ inline void attend_rows(const TileRows& tile, int64_t row, const Operand& keys, 
   float block_sum[R];
   for (int r = 0; r < R; ++r) {
     float block_max;
-    block_sum[r] = exponentials(p + r * kKvBlockTokens, n_tokens[r], tile.bf16, &block_max);
+    block_sum[r] = exponentials<Kv::kRoundsWeights>(p + r * kKvBlockTokens, n_tokens[r], &block_max);
     const float new_max = running_max[r] > block_max ? running_max[r] : block_max;
     weights[2 * r] = running_max[r] - new_max;
     weights[2 * r + 1] = block_max - new_max;
@@ -134,9 +72,11 @@ inline void attend_rows(const TileRows& tile, int64_t row, const Operand& keys, 
     running_sum[r] = std::fma(running_sum[r], weights[2 * r], block_sum[r] * weights[2 * r + 1]);
   }
 
+  const typename Kv::template Weights<R> of_values(kv, p, n_tokens);
+  F32x16 sums[R];
   for (int64_t d = 0; d < tile.v_width; d += 16) {
     prefetch.advance();
-    product<R>(p, kKvBlockTokens, values, d, n_tokens, sums);
+    of_values.sum(d, sums);
     for (int r = 0; r < R; ++r) {
       float* to = o + r * tile.v_width + d;
       store(to, fma(load(to), broadcast(weights[2 * r]), sums[r] * broadcast(weights[2 * r + 1])));
@@ -145,119 +85,82 @@ inline void attend_rows(const TileRows& tile, int64_t row, const Operand& keys, 
 }
 
 // The tile's rows from `row` on, R at a time while there are that many.
-template <int R, class Operand>
-inline void attend_block(const TileRows& tile, int64_t row, const Operand& keys, const Operand& values,
-                         int64_t first_row_tokens, int64_t n_group, Prefetch& prefetch) {
+template <int R, class Kv>
+inline void attend_block(const TileRows<Kv>& tile, int64_t row, const Kv& kv, int64_t first_row_tokens,
+                         int64_t n_group, Prefetch& prefetch) {
   for (; row + R <= tile.n_rows; row += R) {
     int64_t n_tokens[R];
     for (int r = 0; r < R; ++r) {
       const int64_t visible = first_row_tokens + (row + r) / n_group;
       n_tokens[r] = visible < kKvBlockTokens ? visible : kKvBlockTokens;
     }
-    attend_rows<R>(tile, row, keys, values, n_tokens, prefetch);
+    attend_rows<R>(tile, row, kv, n_tokens, prefetch);
   }
   if constexpr (R > 1) {
-    if (row < tile.n_rows) attend_block<R - 1>(tile, row, keys, values, first_row_tokens, n_group, prefetch);
+    if (row < tile.n_rows) attend_block<R - 1>(tile, row, kv, first_row_tokens, n_group, prefetch);
   }
 }
 
-inline TileRows open_tile(const AttentionTile& work, const KvLayout& layout) {
-  TileRows tile;
-  tile.n_rows = work.n_positions * work.n_group;
-  tile.head_dim = work.shape->head_dim;
-  tile.v_width = layout.v_width;
-  tile.bf16 = work.shape->dtype == tensor::DType::kBF16;
-  tile.scale = work.scale;
-  tile.o = work.scratch;
-  tile.q = tile.o + tile.n_rows * tile.v_width;
-  tile.running_max = tile.q + tile.n_rows * tile.head_dim;
-  tile.running_sum = tile.running_max + tile.n_rows;
-  for (int64_t row = 0; row < tile.n_rows; ++row) {
-    const float* q = work.q + row / work.n_group * work.q_stride + row % work.n_group * tile.head_dim;
-    for (int64_t d = 0; d < tile.head_dim; d += 16) {
-      const F32x16 values = load_first(q + d, tile.head_dim - d);
-      store_first(tile.q + row * tile.head_dim + d, tile.bf16 ? round_to_bf16(values) : values,
-                  tile.head_dim - d);
-    }
+template <class Kv>
+inline TileRows<Kv> open_tile(const AttentionTile& work, const KvLayout& layout) {
+  const int64_t n_rows = work.n_positions * work.n_group, head_dim = work.shape->head_dim;
+  float* o = work.scratch;
+  float* q = o + n_rows * layout.v_width;
+  float* running_max = q + n_rows * head_dim;
+  TileRows<Kv> tile = {n_rows, layout.v_width, {q, n_rows, head_dim, work.scale},
+                       o,      running_max,    running_max + n_rows};
+  for (int64_t row = 0; row < n_rows; ++row) {
+    tile.q.set(row, work.q + row / work.n_group * work.q_stride + row % work.n_group * head_dim);
     tile.running_max[row] = -__builtin_inff();
     tile.running_sum[row] = 0.0F;
   }
-  std::memset(tile.o, 0, static_cast<size_t>(tile.n_rows * tile.v_width) * sizeof(float));
+  std::memset(tile.o, 0, static_cast<size_t>(n_rows * tile.v_width) * sizeof(float));
   return tile;
 }
 
-template <class Operand>
+template <class Kv>
 inline void attend_all(const AttentionTile& work) {
-  using Value = std::remove_const_t<std::remove_pointer_t<decltype(Operand::values)>>;
   const KvLayout layout(*work.shape);
-  const TileRows tile = open_tile(work, layout);
+  const TileRows<Kv> tile = open_tile<Kv>(work, layout);
   for (int64_t b = 0; b * kKvBlockTokens <= work.position_begin; ++b) {
-    const Operand keys = {layout.keys<Value>(work.blocks[b], work.kv_head), kKvBlockTokens};
-    const Operand values = {layout.values<Value>(work.blocks[b], work.kv_head), tile.v_width};
     Prefetch prefetch;
     if ((b + 1) * kKvBlockTokens <= work.position_begin) {
       prefetch.next = layout.keys<char>(work.blocks[b + 1], work.kv_head);
       prefetch.end = prefetch.next + layout.head_bytes;
       prefetch.step_bytes = layout.head_bytes / (kKvBlockTokens / 16 + tile.v_width / 16);
     }
-    attend_block<kRowsPerPass>(tile, 0, keys, values, work.position_begin - b * kKvBlockTokens + 1,
-                               work.n_group, prefetch);
+    attend_block<kRowsPerPass>(tile, 0, Kv(layout, work.blocks[b], work.kv_head),
+                               work.position_begin - b * kKvBlockTokens + 1, work.n_group, prefetch);
   }
+  const int64_t head_dim = work.shape->head_dim;
   for (int64_t row = 0; row < tile.n_rows; ++row) {
-    float* out = work.out + row / work.n_group * work.out_stride + row % work.n_group * tile.head_dim;
+    float* out = work.out + row / work.n_group * work.out_stride + row % work.n_group * head_dim;
     const F32x16 sum = broadcast(tile.running_sum[row]);
-    for (int64_t d = 0; d < tile.head_dim; d += 16) {
-      store_first(out + d, load(tile.o + row * tile.v_width + d) / sum + broadcast(0.0F), tile.head_dim - d);
+    for (int64_t d = 0; d < head_dim; d += 16) {
+      store_first(out + d, load(tile.o + row * tile.v_width + d) / sum + broadcast(0.0F), head_dim - d);
     }
   }
 }
 
 void attend_tile(const AttentionTile& work) {
-  if (work.shape->dtype == tensor::DType::kBF16) {
-    attend_all<Bf16Operand>(work);
-  } else {
-    attend_all<F32Operand>(work);
-  }
-}
-
-inline void write_f32(const KvRows& rows, const KvLayout& layout) {
-  auto* keys = layout.keys<float>(rows.block, rows.kv_head);
-  auto* values = layout.values<float>(rows.block, rows.kv_head);
-  for (int64_t i = 0; i < rows.n_tokens; ++i) {
-    const int64_t slot = rows.slot_begin + i;
-    const float* k = rows.k + i * rows.k_stride;
-    for (int64_t d = 0; d < rows.shape->head_dim; ++d) keys[d * kKvBlockTokens + slot] = k[d];
-    std::memcpy(values + slot * layout.v_width, rows.v + i * rows.v_stride,
-                static_cast<size_t>(rows.shape->head_dim) * sizeof(float));
-  }
-}
-
-inline void write_bf16(const KvRows& rows, const KvLayout& layout) {
-  auto* keys = layout.keys<uint16_t>(rows.block, rows.kv_head);
-  auto* values = layout.values<uint16_t>(rows.block, rows.kv_head);
-  for (int64_t i = 0; i < rows.n_tokens; ++i) {
-    const int64_t slot = rows.slot_begin + i;
-    const float* k = rows.k + i * rows.k_stride;
-    const float* v = rows.v + i * rows.v_stride;
-    uint16_t* v_slot = values + slot / 2 * 2 * layout.v_width + slot % 2;
-    for (int64_t d = 0; d < rows.shape->head_dim; d += 16) {
-      const int64_t n = rows.shape->head_dim - d < 16 ? rows.shape->head_dim - d : 16;
-      uint16_t rounded[16];
-      store_bf16_first(rounded, load_first(k + d, n), n);
-      for (int64_t j = 0; j < n; j += 2) {
-        std::memcpy(keys + (d + j) * kKvBlockTokens + 2 * slot, rounded + j, 2 * sizeof(uint16_t));
-      }
-      store_bf16_first(rounded, load_first(v + d, n), n);
-      for (int64_t j = 0; j < n; ++j) v_slot[2 * (d + j)] = rounded[j];
-    }
+  switch (work.shape->dtype) {
+    case tensor::DType::kBF16:
+      return attend_all<Bf16Kv>(work);
+    case tensor::DType::kI8:
+      return attend_all<S8Kv>(work);
+    default:
+      return attend_all<F32Kv>(work);
   }
 }
 
 void write_rows(const KvRows& rows) {
   const KvLayout layout(*rows.shape);
-  if (rows.shape->dtype == tensor::DType::kBF16) {
-    write_bf16(rows, layout);
-  } else {
-    write_f32(rows, layout);
+  switch (rows.shape->dtype) {
+    case tensor::DType::kBF16:
+      return write_bf16(rows, layout);
+    case tensor::DType::kI8:
+      return write_s8(rows, layout);
+    default:
+      return write_f32(rows, layout);
   }
 }

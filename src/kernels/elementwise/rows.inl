@@ -1,9 +1,6 @@
-// The formulas of elementwise.h, written once on vec/<isa>.inl and exp.inl; included by each ISA's file
-// inside its target region and anonymous namespace. A row is cut into vectors of 16 values; a short last
-// vector is padded with zeros, so that tails take the same path.
-
-// A row's absmax below this counts as zero: the scale, absmax / 127, would be flushed as a denormal.
-inline constexpr float kSmallestAbsmax = 0x1p-119F;
+// The formulas of elementwise.h, written once on vec/<isa>.inl, exp.inl and code_scale.inl; included by each
+// ISA's file inside its target region and anonymous namespace. A row is cut into vectors of 16 values; a
+// short last vector is padded with zeros, so that tails take the same path.
 
 // Values of a row before they are written: at(i, n) gives n <= 16 of them from i on, and anything after them.
 struct PlainRow {
@@ -33,8 +30,6 @@ inline F32x16 only_first(F32x16 values, int64_t n) {
   return n >= 16 ? values : select(first_lanes(n), values, broadcast(0.0F));
 }
 
-inline bool is_finite(float absmax) { return absmax <= 0x1.fffffep+127F; }  // and no NaN
-
 inline void write_not_a_number(int64_t k, const RowOut& out) {
   *out.scale = __builtin_nanf("");
   std::memset(out.data, 0, static_cast<size_t>(k));
@@ -49,7 +44,7 @@ inline void write_s8(const Row& row, int64_t k, const RowOut& out) {
   }
   const float absmax = std::bit_cast<float>(max_of_lanes(largest));
   if (!is_finite(absmax)) return write_not_a_number(k, out);
-  const float scale = absmax < kSmallestAbsmax ? 1.0F : absmax / 127.0F;
+  const float scale = code_scale<127>(absmax);
   *out.scale = scale;
   auto* to = static_cast<int8_t*>(out.data);
   for (int64_t i = 0; i < k; i += 16) store_s8_first(to + i, row.at(i, k - i) / broadcast(scale), 0, k - i);

@@ -13,6 +13,9 @@ struct Mask16 {
 struct I32x16 {
   __m256i low, high;
 };
+struct S16x32 {
+  __m256i low, high;
+};
 
 inline F32x16 broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 inline F32x16 load(const float* x) { return {_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8)}; }
@@ -99,6 +102,21 @@ inline int32_t max_of_lanes(I32x16 x) {
   return _mm_cvtsi128_si32(m);
 }
 
+inline F32x16 to_float(I32x16 x) { return {_mm256_cvtepi32_ps(x.low), _mm256_cvtepi32_ps(x.high)}; }
+
+inline S16x32 load_s8_pairs(const int8_t* x) {
+  const auto* halves = reinterpret_cast<const __m128i*>(x);
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(halves)), _mm256_cvtepi8_epi16(_mm_loadu_si128(halves + 1))};
+}
+inline I32x16 no_sums() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline I32x16 add_products(I32x16 sum, const int16_t* a, S16x32 pairs) {
+  int32_t pair;
+  std::memcpy(&pair, a, sizeof pair);
+  const __m256i factors = _mm256_set1_epi32(pair);
+  return {_mm256_add_epi32(sum.low, _mm256_madd_epi16(factors, pairs.low)),
+          _mm256_add_epi32(sum.high, _mm256_madd_epi16(factors, pairs.high))};
+}
+
 inline float sum_of_lanes(F32x16 x) {
   const __m256 s8 = _mm256_add_ps(x.low, x.high);
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
@@ -164,4 +182,15 @@ inline void store_s8_first(int8_t* to, F32x16 x, int32_t offset, int64_t n) {
   alignas(16) int8_t all[16];
   _mm_store_si128(reinterpret_cast<__m128i*>(all), bytes);
   std::memcpy(to, all, static_cast<size_t>(n));
+}
+inline void store_s16_first(int16_t* to, F32x16 x, int64_t n) {
+  const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x.low), _mm256_cvtps_epi32(x.high));
+  const __m256i words = _mm256_permute4x64_epi64(packed, 0xd8);
+  if (n >= 16) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), words);
+    return;
+  }
+  alignas(32) int16_t all[16];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(all), words);
+  std::memcpy(to, all, static_cast<size_t>(n) * sizeof(int16_t));
 }

@@ -16,6 +16,9 @@ struct Mask16 {
 struct I32x16 {
   int32_t lane[16];
 };
+struct S16x32 {  // sixteen pairs
+  int16_t lane[32];
+};
 
 template <class Op>
 inline F32x16 each_lane(Op op) {
@@ -108,6 +111,25 @@ inline int32_t max_of_lanes(const I32x16& x) {
   return r;
 }
 
+inline F32x16 to_float(const I32x16& x) {
+  return each_lane([&](int i) { return static_cast<float>(x.lane[i]); });
+}
+
+// Sixteen pairs of int8, widened.
+inline S16x32 load_s8_pairs(const int8_t* x) {
+  S16x32 r;
+  for (int i = 0; i < 32; ++i) r.lane[i] = x[i];
+  return r;
+}
+inline I32x16 no_sums() { return {}; }
+// sum + a[0] * first of pair + a[1] * second of pair; stays inside int32.
+inline I32x16 add_products(const I32x16& sum, const int16_t* a, const S16x32& pairs) {
+  I32x16 r;
+  for (int i = 0; i < 16; ++i)
+    r.lane[i] = sum.lane[i] + a[0] * pairs.lane[2 * i] + a[1] * pairs.lane[2 * i + 1];
+  return r;
+}
+
 template <class Op>
 inline float fold_lanes(F32x16 x, Op op) {  // j with j + 8, then + 4, + 2, + 1
   for (int half = 8; half > 0; half /= 2) {
@@ -139,4 +161,8 @@ inline void store_s8_first(int8_t* to, const F32x16& x, int32_t offset, int64_t 
     const int32_t code = static_cast<int32_t>(std::nearbyint(x.lane[i])) + offset;
     to[i] = static_cast<int8_t>(code < -128 ? -128 : code > 127 ? 127 : code);
   }
+}
+// Rounded half to even; every |x| < 2^15.
+inline void store_s16_first(int16_t* to, const F32x16& x, int64_t n) {
+  for (int i = 0; i < 16 && i < n; ++i) to[i] = static_cast<int16_t>(std::nearbyint(x.lane[i]));
 }

@@ -1,0 +1,145 @@
+// Keys and values held as floats, for tile.inl: what a block's are to a tile of queries, and how they get
+// there. Both products, q k^T with tokens as lanes and p v with dimensions as lanes, are `product`.
+
+struct Bf16Operand {  // [k/2][stride][2]
+  using Value = uint16_t;
+  const uint16_t* values;
+  int64_t stride;
+  template <int kParity>
+  F32x16 at(int64_t k, int64_t column) const {  // row k + kParity, k even
+    return load_bf16_of_pairs<kParity>(values + k * stride + 2 * column);
+  }
+};
+struct F32Operand {  // [k][stride]
+  using Value = float;
+  const float* values;
+  int64_t stride;
+  template <int kParity>
+  F32x16 at(int64_t k, int64_t column) const {
+    return load(values + (k + kParity) * stride + column);
+  }
+};
+
+// sums[r] = sum over k in [begin, end), k < n_k[r], k even or odd, of a[r,k] * b[k, column … column + 15],
+// from zero in rising k by fused multiply-add. begin is even, n_k rises.
+template <int R, int kParity, class Operand>
+inline void sum_parity(const float* a, int64_t a_stride, const Operand& b, int64_t column, int64_t begin,
+                       int64_t end, const int64_t* n_k, F32x16* sums) {
+  F32x16 s[R];
+  for (int r = 0; r < R; ++r) s[r] = broadcast(0.0F);
+  const int64_t shared_end = end < n_k[0] ? end : n_k[0];
+  int64_t k = begin;
+  for (; k + kParity < shared_end; k += 2) {
+    const F32x16 values = b.template at<kParity>(k, column);
+    for (int r = 0; r < R; ++r) s[r] = fma(broadcast(a[r * a_stride + k + kParity]), values, s[r]);
+  }
+  // The last positions of the causal edge: a row leaves out what it may not see, whatever that holds.
+  for (; k + kParity < end; k += 2) {
+    const F32x16 values = b.template at<kParity>(k, column);
+    for (int r = 0; r < R; ++r) {
+      if (k + kParity < n_k[r]) s[r] = fma(broadcast(a[r * a_stride + k + kParity]), values, s[r]);
+    }
+  }
+  for (int r = 0; r < R; ++r) sums[r] = s[r];
+}
+
+// sums[r] = sum over k < n_k[r] of a[r,k] * b[k, column … column + 15], in the order of gemm_f.h. n_k rises.
+// A function of its own, so that the compiler gives the accumulators all registers (inlined, it spilled a
+// quarter of them at half the speed).
+template <int R, class Operand>
+[[gnu::noinline]] void product(const float* a, int64_t a_stride, const Operand& b, int64_t column,
+                               const int64_t* n_k, F32x16* sums) {
+  const int64_t n = n_k[R - 1];
+  for (int r = 0; r < R; ++r) sums[r] = broadcast(0.0F);
+  for (int64_t begin = 0; begin < n; begin += 32) {
+    const int64_t end = begin + 32 < n ? begin + 32 : n;
+    F32x16 even[R], odd[R];
+    sum_parity<R, 0>(a, a_stride, b, column, begin, end, n_k, even);
+    sum_parity<R, 1>(a, a_stride, b, column, begin, end, n_k, odd);
+    for (int r = 0; r < R; ++r) sums[r] = sums[r] + (even[r] + odd[r]);
+  }
+}
+
+// K and V of one kv head in one block. A Kv of tile.inl: these members are all that tile.inl knows of how
+// keys and values are held.
+template <class Operand, bool kBf16>
+struct FloatKv {
+  static constexpr bool kRoundsWeights = kBf16;  // p_t to bf16
+
+  // A tile's queries, in n_rows * head_dim floats at `memory`.
+  struct Queries {
+    float* values;  // [n_rows, head_dim]
+    int64_t head_dim;
+    float scale;
+    Queries(float* memory, int64_t /*n_rows*/, int64_t dim, float s)
+        : values(memory), head_dim(dim), scale(s) {}
+    void set(int64_t row, const float* q) {
+      for (int64_t d = 0; d < head_dim; d += 16) {
+        const F32x16 x = load_first(q + d, head_dim - d);
+        store_first(values + row * head_dim + d, kBf16 ? round_to_bf16(x) : x, head_dim - d);
+      }
+    }
+  };
+
+  Operand keys, values;
+
+  FloatKv(const KvLayout& layout, void* block, int64_t kv_head)
+      : keys{layout.keys<typename Operand::Value>(block, kv_head), kKvBlockTokens},
+        values{layout.values<typename Operand::Value>(block, kv_head), layout.v_width} {}
+
+  // s[r][t … t + 15] of rows row … row + R - 1, rows of s kKvBlockTokens apart.
+  template <int R>
+  void scores(const Queries& q, int64_t row, int64_t t, float* s) const {
+    int64_t n_dims[R];
+    for (int r = 0; r < R; ++r) n_dims[r] = q.head_dim;
+    F32x16 sums[R];
+    product<R>(q.values + row * q.head_dim, q.head_dim, keys, t, n_dims, sums);
+    for (int r = 0; r < R; ++r) store(s + r * kKvBlockTokens + t, sums[r] * broadcast(q.scale));
+  }
+
+  // The first n_tokens[r] of p[r], rows kKvBlockTokens apart, as weights of the values; p outlives them.
+  template <int R>
+  struct Weights {
+    const FloatKv& kv;
+    const float* p;
+    const int64_t* n_tokens;
+    Weights(const FloatKv& of, float* weights, const int64_t* n) : kv(of), p(weights), n_tokens(n) {}
+    // o_b[r][d … d + 15]
+    void sum(int64_t d, F32x16* sums) const { product<R>(p, kKvBlockTokens, kv.values, d, n_tokens, sums); }
+  };
+};
+using Bf16Kv = FloatKv<Bf16Operand, true>;
+using F32Kv = FloatKv<F32Operand, false>;
+
+inline void write_f32(const KvRows& rows, const KvLayout& layout) {
+  auto* keys = layout.keys<float>(rows.block, rows.kv_head);
+  auto* values = layout.values<float>(rows.block, rows.kv_head);
+  for (int64_t i = 0; i < rows.n_tokens; ++i) {
+    const int64_t slot = rows.slot_begin + i;
+    const float* k = rows.k + i * rows.k_stride;
+    for (int64_t d = 0; d < rows.shape->head_dim; ++d) keys[d * kKvBlockTokens + slot] = k[d];
+    std::memcpy(values + slot * layout.v_width, rows.v + i * rows.v_stride,
+                static_cast<size_t>(rows.shape->head_dim) * sizeof(float));
+  }
+}
+
+inline void write_bf16(const KvRows& rows, const KvLayout& layout) {
+  auto* keys = layout.keys<uint16_t>(rows.block, rows.kv_head);
+  auto* values = layout.values<uint16_t>(rows.block, rows.kv_head);
+  for (int64_t i = 0; i < rows.n_tokens; ++i) {
+    const int64_t slot = rows.slot_begin + i;
+    const float* k = rows.k + i * rows.k_stride;
+    const float* v = rows.v + i * rows.v_stride;
+    uint16_t* v_slot = values + slot / 2 * 2 * layout.v_width + slot % 2;
+    for (int64_t d = 0; d < rows.shape->head_dim; d += 16) {
+      const int64_t n = rows.shape->head_dim - d < 16 ? rows.shape->head_dim - d : 16;
+      uint16_t rounded[16];
+      store_bf16_first(rounded, load_first(k + d, n), n);
+      for (int64_t j = 0; j < n; j += 2) {
+        std::memcpy(keys + (d + j) * kKvBlockTokens + 2 * slot, rounded + j, 2 * sizeof(uint16_t));
+      }
+      store_bf16_first(rounded, load_first(v + d, n), n);
+      for (int64_t j = 0; j < n; ++j) v_slot[2 * (d + j)] = rounded[j];
+    }
+  }
+}

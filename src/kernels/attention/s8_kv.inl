@@ -1,0 +1,135 @@
+// Keys and values held as int8 codes with one scale per token and kv head, for tile.inl. What meets them, q
+// and p, becomes 15-bit codes: those cost int32 no bits that int8 would not, and their rounding is small
+// beside that of K and V (docs/NUMERICS.md has the measurement). The sums are exact, in any order.
+
+// 14 bits and a sign: a sum of kS8KvMaxHeadDim products with int8 stays in int32, and a code falls into two
+// int8 halves, its upper and lower seven bits, for units that multiply nothing wider.
+inline constexpr int kWideCode = 16383;
+static_assert(int64_t{kWideCode} * 127 * kS8KvMaxHeadDim <= 0x7fffffff);
+
+inline float absmax_of(const float* x, int64_t n) {
+  I32x16 largest = magnitude_bits(broadcast(0.0F));
+  for (int64_t i = 0; i < n; i += 16) largest = max(largest, magnitude_bits(load_first(x + i, n - i)));
+  return std::bit_cast<float>(max_of_lanes(largest));
+}
+
+// codes[i] = round(x[i] * (1 / scale)) for i < n, zeros up to n_codes; returns the scale.
+inline float write_wide_codes(const float* x, int64_t n, int16_t* codes, int64_t n_codes) {
+  const float scale = code_scale<kWideCode>(absmax_of(x, n));
+  if (scale != scale) {
+    std::memset(codes, 0, static_cast<size_t>(n_codes) * sizeof(int16_t));
+    return scale;
+  }
+  const F32x16 inverse = broadcast(1.0F / scale);
+  for (int64_t i = 0; i < n_codes; i += 16) {
+    store_s16_first(codes + i, load_first(x + i, i < n ? n - i : 0) * inverse, n_codes - i);
+  }
+  return scale;
+}
+
+// sums[r] = sum over k < n of a[r,k] * b[k, column … column + 15]; b is [n/2][stride][2], n even.
+template <int R>
+[[gnu::noinline]] void product_s8(const int16_t* a, int64_t a_stride, const int8_t* b, int64_t stride,
+                                  int64_t column, int64_t n, I32x16* sums) {
+  I32x16 s[R];
+  for (int r = 0; r < R; ++r) s[r] = no_sums();
+  for (int64_t k = 0; k < n; k += 2) {
+    const S16x32 pairs = load_s8_pairs(b + k * stride + 2 * column);
+    for (int r = 0; r < R; ++r) s[r] = add_products(s[r], a + r * a_stride + k, pairs);
+  }
+  for (int r = 0; r < R; ++r) sums[r] = s[r];
+}
+
+struct S8Kv {  // the members of FloatKv
+  static constexpr bool kRoundsWeights = false;
+
+  struct Queries {
+    int16_t* codes;  // [n_rows, head_dim]
+    float* scales;   // [n_rows], attention's scale in them
+    int64_t head_dim;
+    float scale;
+    // The codes take half the floats' place, and head_dim / 2 >= 1 floats a row are left for the scale.
+    Queries(float* memory, int64_t n_rows, int64_t dim, float s)
+        : codes(reinterpret_cast<int16_t*>(memory + n_rows)), scales(memory), head_dim(dim), scale(s) {}
+    void set(int64_t row, const float* q) {
+      scales[row] = write_wide_codes(q, head_dim, codes + row * head_dim, head_dim) * scale;
+    }
+  };
+
+  const int8_t* keys;
+  const int8_t* values;
+  const float* key_scales;
+  const float* value_scales;
+  int64_t v_width;
+
+  S8Kv(const KvLayout& layout, void* block, int64_t kv_head)
+      : keys(layout.keys<int8_t>(block, kv_head)),
+        values(layout.values<int8_t>(block, kv_head)),
+        key_scales(layout.key_scales(block, kv_head)),
+        value_scales(layout.value_scales(block, kv_head)),
+        v_width(layout.v_width) {}
+
+  template <int R>
+  void scores(const Queries& q, int64_t row, int64_t t, float* s) const {
+    I32x16 sums[R];
+    product_s8<R>(q.codes + row * q.head_dim, q.head_dim, keys, kKvBlockTokens, t, q.head_dim, sums);
+    const F32x16 scale = load(key_scales + t);
+    for (int r = 0; r < R; ++r) {
+      store(s + r * kKvBlockTokens + t, to_float(sums[r]) * broadcast(q.scales[row + r]) * scale);
+    }
+  }
+
+  // p_t with the value's scale in it, as codes; zero for tokens that a row may not see.
+  template <int R>
+  struct Weights {
+    const S8Kv& kv;
+    int64_t n;  // tokens of the longest row, rounded up to whole pairs
+    alignas(64) int16_t codes[R * kKvBlockTokens];
+    float scale[R];
+    Weights(const S8Kv& of, float* p, const int64_t* n_tokens) : kv(of), n((n_tokens[R - 1] + 1) / 2 * 2) {
+      for (int r = 0; r < R; ++r) {
+        float* row = p + r * kKvBlockTokens;
+        for (int64_t t = 0; t < n_tokens[r]; t += 16)
+          store(row + t, load(row + t) * load(of.value_scales + t));
+        scale[r] = write_wide_codes(row, n_tokens[r], codes + r * kKvBlockTokens, n);
+      }
+    }
+    void sum(int64_t d, F32x16* sums) const {
+      I32x16 s[R];
+      product_s8<R>(codes, kKvBlockTokens, kv.values, kv.v_width, d, n, s);
+      for (int r = 0; r < R; ++r) sums[r] = to_float(s[r]) * broadcast(scale[r]);
+    }
+  };
+};
+
+// A row of K or V as a column of pairs: of dimensions in K (step 2 * kKvBlockTokens), of tokens in V.
+inline float quantize_row(const float* x, int64_t n, int8_t* codes) {
+  const float scale = code_scale<127>(absmax_of(x, n));
+  if (scale != scale) {
+    std::memset(codes, 0, static_cast<size_t>(n));
+    return scale;
+  }
+  for (int64_t i = 0; i < n; i += 16) {
+    store_s8_first(codes + i, load_first(x + i, n - i) / broadcast(scale), 0, n - i);
+  }
+  return scale;
+}
+
+inline void write_s8(const KvRows& rows, const KvLayout& layout) {
+  const int64_t head_dim = rows.shape->head_dim;
+  auto* keys = layout.keys<int8_t>(rows.block, rows.kv_head);
+  auto* values = layout.values<int8_t>(rows.block, rows.kv_head);
+  float* key_scales = layout.key_scales(rows.block, rows.kv_head);
+  float* value_scales = layout.value_scales(rows.block, rows.kv_head);
+  int8_t codes[kS8KvMaxHeadDim];
+  for (int64_t i = 0; i < rows.n_tokens; ++i) {
+    const int64_t slot = rows.slot_begin + i;
+    key_scales[slot] = quantize_row(rows.k + i * rows.k_stride, head_dim, codes);
+    for (int64_t d = 0; d < head_dim; d += 2) {
+      std::memcpy(keys + d * kKvBlockTokens + 2 * slot, codes + d, 2);
+    }
+    value_scales[slot] = quantize_row(rows.v + i * rows.v_stride, head_dim, codes);
+    int8_t* v_slot = values + slot / 2 * 2 * layout.v_width + slot % 2;
+    for (int64_t d = 0; d < head_dim; ++d) v_slot[2 * d] = codes[d];
+  }
+}
