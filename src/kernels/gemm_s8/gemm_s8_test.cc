@@ -274,7 +274,7 @@ TEST(GemmS8, ThePackedPanelEndsWithWhereTheSumsStart) {
   Operands operands({1, 21, 70}, 9);
   operands.zero_point = -7;
   for (const GemmS8Offset offset :
-       {GemmS8Offset::kNone, GemmS8Offset::kNegativeWeights, GemmS8Offset::kWeightsTimes128}) {
+       {GemmS8Offset::kNone, GemmS8Offset::kNegativeWeights, GemmS8Offset::kInputsTimes128}) {
     kernel.offset = offset;
     const int64_t stride = kernel.panel_stride_bytes(70);
     ASSERT_EQ(stride, (128 + 4) * 16);
@@ -285,12 +285,15 @@ TEST(GemmS8, ThePackedPanelEndsWithWhereTheSumsStart) {
         const int code = operands.w[j * 70 + kk];
         added += -7 * code;
         if (offset == GemmS8Offset::kNegativeWeights) added += std::min(code, 0);
-        if (offset == GemmS8Offset::kWeightsTimes128) added += 128 * code;
       }
       int32_t start = 0;
       std::memcpy(&start, packed.packed.as<std::byte>() + j / 16 * stride + 128 * 16 + j % 16 * 4,
                   sizeof start);
       EXPECT_EQ(start, -added) << j;
+      if (j >= 21) continue;
+      int8_t code = operands.w[j * 70];
+      if (offset == GemmS8Offset::kInputsTimes128) code = static_cast<int8_t>(code ^ -128);
+      EXPECT_EQ(packed.packed.as<int8_t>()[j / 16 * stride + j % 16 * 4], code) << j;
     }
   }
 }

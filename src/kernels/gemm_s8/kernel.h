@@ -12,13 +12,12 @@ namespace octavo::kernels {
 // Rows of x of one block at most: 64 rows of 4096 codes are 256 KB, half of a Zen 3 L2.
 inline constexpr int64_t kGemmS8BlockRows = 64;
 
-// What the kernel's arithmetic adds to each sum, by output. A packed panel ends with the panel_n int32 at
-// which the kernel's sums start: minus that, minus zero_point * sum_k w. So the sums come out exact and no
-// kernel corrects anything.
+// What the kernel's arithmetic adds to each sum. A packed panel ends with the panel_n int32 at which the
+// kernel's sums start: minus what is added by output, minus zero_point * sum_k w.
 enum class GemmS8Offset {
   kNone,
   kNegativeWeights,  // sum_k min(w, 0): x is complemented where w is negative
-  kWeightsTimes128,  // 128 sum_k w: x is taken as x + 128, unsigned
+  kInputsTimes128,   // 128 sum_k x: codes are packed as w + 128, unsigned; the kernel takes it away by row
 };
 
 // Where the results go. Pointers stand at the block's first row and column.

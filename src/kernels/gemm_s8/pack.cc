@@ -18,8 +18,12 @@ int32_t start_sum(GemmS8Offset offset, int32_t zero_point, std::span<const int8_
   }
   int64_t added = int64_t{zero_point} * sum;
   if (offset == GemmS8Offset::kNegativeWeights) added += negative_sum;
-  if (offset == GemmS8Offset::kWeightsTimes128) added += 128 * int64_t{sum};
   return static_cast<int32_t>(-added);  // modulo 2^32, as the sums are
+}
+
+// To every code, from signed to unsigned; the starts of the sums are written after it.
+void add_128(std::byte* codes, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) codes[i] ^= std::byte{0x80};
 }
 
 }  // namespace
@@ -40,6 +44,7 @@ GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::spa
   packed.bias.assign(bias.begin(), bias.end());
   auto* out = packed.packed.as<std::byte>();
   pack_panels(layout, w, n, k, out, stride);
+  if (kernel.offset == GemmS8Offset::kInputsTimes128) add_128(out, layout.n_panels(n) * stride);
   for (int64_t j = 0; j < layout.n_panels(n) * layout.panel_n; ++j) {
     const int32_t start =
         j < n ? start_sum(kernel.offset, zero_point, {w + j * k, static_cast<size_t>(k)}) : 0;
