@@ -14,9 +14,11 @@
 #include <simde/x86/avx512/blend.h>
 #include <simde/x86/avx512/cast.h>
 #include <simde/x86/avx512/cmp.h>
+#include <simde/x86/avx512/cvt.h>
 #include <simde/x86/avx512/cvts.h>
 #include <simde/x86/avx512/div.h>
 #include <simde/x86/avx512/dpbusd.h>
+#include <simde/x86/avx512/dpwssd.h>
 #include <simde/x86/avx512/extract.h>
 #include <simde/x86/avx512/loadu.h>
 #include <simde/x86/avx512/max.h>

@@ -19,6 +19,9 @@ namespace {
 // clang-format off
 #include "kernels/vec/avx512.inl"
 #include "kernels/vec/exp.inl"
+#include "kernels/vec/code_scale.inl"
+#include "kernels/attention/float_kv.inl"
+#include "kernels/attention/s8_kv.inl"
 #include "kernels/attention/tile.inl"
 // clang-format on
 }  // namespace

@@ -13,6 +13,9 @@ struct Mask16 {
 struct I32x16 {
   __m512i lanes;
 };
+struct S16x32 {
+  __m512i lanes;
+};
 
 inline F32x16 broadcast(float x) { return {_mm512_set1_ps(x)}; }
 inline F32x16 load(const float* x) { return {_mm512_loadu_ps(x)}; }
@@ -59,6 +62,17 @@ inline int32_t max_of_lanes(I32x16 x) {
   m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
   return _mm_cvtsi128_si32(m);
 }
+inline F32x16 to_float(I32x16 x) { return {_mm512_cvtepi32_ps(x.lanes)}; }
+
+inline S16x32 load_s8_pairs(const int8_t* x) {
+  return {_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)))};
+}
+inline I32x16 no_sums() { return {_mm512_setzero_si512()}; }
+inline I32x16 add_products(I32x16 sum, const int16_t* a, S16x32 pairs) {
+  int32_t pair;
+  std::memcpy(&pair, a, sizeof pair);
+  return {_mm512_dpwssd_epi32(sum.lanes, _mm512_set1_epi32(pair), pairs.lanes)};
+}
 
 inline __m256 upper_half(__m512 x) {
   return _mm256_castsi256_ps(_mm512_extracti64x4_epi64(_mm512_castps_si512(x), 1));
@@ -90,15 +104,22 @@ inline __m512i upper_halves(__m512i lanes) {
   return _mm512_and_si512(lanes, _mm512_set1_epi32(static_cast<int>(0xffff0000U)));
 }
 inline F32x16 round_to_bf16(F32x16 x) { return {_mm512_castsi512_ps(upper_halves(bf16_bits(x)))}; }
-inline void store_bf16_first(uint16_t* to, F32x16 x, int64_t n) {
-  const __m256i halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32(bf16_bits(x), 16));
+// Of each lane the lower 16 bits.
+inline void store_halves_first(void* to, __m512i lanes, int64_t n) {
+  const __m256i halves = _mm512_cvtepi32_epi16(lanes);
   if (n >= 16) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), halves);
+    _mm256_storeu_si256(static_cast<__m256i*>(to), halves);
     return;
   }
-  alignas(32) uint16_t all[16];
+  alignas(32) int16_t all[16];
   _mm256_store_si256(reinterpret_cast<__m256i*>(all), halves);
-  std::memcpy(to, all, static_cast<size_t>(n) * sizeof(uint16_t));
+  std::memcpy(to, all, static_cast<size_t>(n) * sizeof(int16_t));
+}
+inline void store_bf16_first(uint16_t* to, F32x16 x, int64_t n) {
+  store_halves_first(to, _mm512_srli_epi32(bf16_bits(x), 16), n);
+}
+inline void store_s16_first(int16_t* to, F32x16 x, int64_t n) {
+  store_halves_first(to, _mm512_cvtps_epi32(x.lanes), n);
 }
 template <int kWhich>
 inline F32x16 load_bf16_of_pairs(const uint16_t* x) {
