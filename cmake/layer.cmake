@@ -10,6 +10,9 @@ function(octavo_layer name)
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
   list(FILTER sources EXCLUDE REGEX "(_(test|bench|fuzz)|/main)\\.cc$")
+  file(GLOB commands CONFIGURE_DEPENDS ${folder}/cmd_*.cc)  # cmd_bench.cc is a command, not a benchmark
+  list(APPEND sources ${commands})
+  list(REMOVE_DUPLICATES sources)
 
   if(sources)
     add_library(octavo_${name} STATIC ${sources})

@@ -14,6 +14,7 @@ LAYERS = [  # lowest first
     ["data", "engine"],
     ["eval"],
     ["quant"],
+    ["bench"],
     ["api"],
     ["cli"],
 ]

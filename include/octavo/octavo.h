@@ -1,5 +1,6 @@
 #pragma once
 // All of Octavo's C++ API.
+#include "octavo/bench.h"
 #include "octavo/engine.h"
 #include "octavo/evaluate.h"
 #include "octavo/inspect.h"

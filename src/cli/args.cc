@@ -69,8 +69,12 @@ void Options::add(std::string names, std::string placeholder, std::string help, 
 }
 
 void Options::positional(std::string placeholder, std::string& into, std::string help) {
+  optional_positional(std::move(placeholder), into, std::move(help));
+  required();
+}
+void Options::optional_positional(std::string placeholder, std::string& into, std::string help) {
   option(placeholder, placeholder, into, std::move(help));
-  entries_.back().is_positional = entries_.back().is_required = true;
+  entries_.back().is_positional = true;
 }
 void Options::option(std::string names, std::string placeholder, std::string& into, std::string help) {
   add(std::move(names), std::move(placeholder), std::move(help), [&into](const std::string& word) {
@@ -204,6 +208,7 @@ std::string Options::help(std::string_view command, std::string_view summary) co
       usage +=
           " " + (entry.is_positional ? entry.placeholder : long_name(entry.names) + " " + entry.placeholder);
     }
+    if (entry.is_positional && !entry.is_required) usage += " [" + entry.placeholder + "]";
     lines.emplace_back(std::move(name), entry.help);
   }
   lines.emplace_back("-h, --help", "Show this help");

@@ -16,6 +16,7 @@ class Options {
  public:
   // A required argument without a name; `placeholder` ("MODEL") stands for it in the help.
   void positional(std::string placeholder, std::string& into, std::string help);
+  void optional_positional(std::string placeholder, std::string& into, std::string help);
 
   // names: "--seed" or "-o,--output". The variable keeps its value when the option is not given. Numbers are
   // whole words: "12x", "1e3" for an integer, and what does not fit are refused.

@@ -20,6 +20,7 @@ class Command {
 std::unique_ptr<Command> make_quantize();
 std::unique_ptr<Command> make_generate();
 std::unique_ptr<Command> make_eval();
+std::unique_ptr<Command> make_bench();
 std::unique_ptr<Command> make_inspect();
 std::unique_ptr<Command> make_tokenize();
 std::unique_ptr<Command> make_chat_template();
@@ -35,6 +36,7 @@ inline constexpr std::array kCommands = {
     CommandEntry{"quantize", "Make a model small: a float checkpoint in, an int8 one out", make_quantize},
     CommandEntry{"generate", "Continue a prompt or answer a chat message", make_generate},
     CommandEntry{"eval", "Measure perplexity, alone or against the model it was made from", make_eval},
+    CommandEntry{"bench", "Measure this machine, and a model's speed as a share of its limits", make_bench},
     CommandEntry{"inspect", "Say what a checkpoint is and whether it is whole", make_inspect},
     CommandEntry{"tokenize", "JSON lines: texts to token ids, or back", make_tokenize},
     CommandEntry{"chat-template", "JSON lines: chat messages to the prompt text", make_chat_template},

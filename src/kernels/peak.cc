@@ -52,10 +52,10 @@ double best_rate(int n_runs, double work, const std::function<void()>& run) {
 }
 
 double measure(base::ThreadPool& pool, const PeakLoop& loop) {
-  // Some 10 ms a run, whatever one iteration does.
-  const double once = best_rate(3, 1, [&] { loop.run(10'000); }) * 10'000;
-  const auto n_iterations = static_cast<int64_t>(once * 0.01);
-  return best_rate(9, static_cast<double>(n_iterations) * loop.ops * pool.n_threads(), [&] {
+  // 2 ms a run, so that among 40 some are left alone by the neighbours.
+  const double iterations_per_second = best_rate(3, 1, [&] { loop.run(10'000); }) * 10'000;
+  const auto n_iterations = static_cast<int64_t>(iterations_per_second * 0.002);
+  return best_rate(40, static_cast<double>(n_iterations) * loop.ops * pool.n_threads(), [&] {
     pool.parallel_for(pool.n_threads(), [&](int64_t, int) { loop.run(n_iterations); });
   });
 }
@@ -93,7 +93,7 @@ double measured_read_bandwidth(base::ThreadPool& pool) {
     std::memset(piece(i), 1, static_cast<size_t>(kPieceWords) * sizeof(uint64_t));
   });
   std::array<volatile uint64_t, kPieces> kept;  // so that the reads are not dead
-  return best_rate(7, static_cast<double>(buffer.size_bytes()), [&] {
+  return best_rate(15, static_cast<double>(buffer.size_bytes()), [&] {
     pool.parallel_for(kPieces,
                       [&](int64_t i, int) { kept[static_cast<size_t>(i)] = combine(piece(i), kPieceWords); });
   });

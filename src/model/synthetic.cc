@@ -1,4 +1,4 @@
-// Weights of a standard deviation near 1/sqrt(k), from a SplitMix64 sequence of their own for each matrix: 8
+// Weights from a SplitMix64 sequence of their own for each matrix: 8
 // int8 codes or 4 bf16 values of one number. Called by bench/ and its tests.
 // Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
 #include "model/synthetic.h"
@@ -39,23 +39,24 @@ constexpr double kCodeDeviation = 73.9;  // of a random byte, 256 / sqrt(12)
 
 }  // namespace
 
-LinearWeight SyntheticWeights::linear(int64_t n, int64_t k, tensor::DType dtype, bool has_bias,
-                                      uint64_t which) const {
+LinearWeight synthetic_linear(int64_t n, int64_t k, tensor::DType dtype, uint64_t seed) {
   LinearWeight w;
   w.n = n;
   w.k = k;
   w.dtype = dtype;
   w.data = tensor::Buffer(static_cast<size_t>(n * k * tensor::dtype_bytes(dtype)));
-  fill_random(mix(options_.seed) ^ mix(which * kGolden), w.data.as<std::byte>(), w.data.size_bytes());
+  fill_random(mix(seed), w.data.as<std::byte>(), w.data.size_bytes());
   const double deviation = 1 / std::sqrt(static_cast<double>(k));
   if (dtype == tensor::DType::kI8) {
     w.scale.assign(static_cast<size_t>(n), static_cast<float>(deviation / kCodeDeviation));
   } else {
     to_bf16_range(w.data.as<uint16_t>(), n * k, static_cast<int>(std::floor(std::log2(deviation))));
   }
-  if (has_bias) w.bias.assign(static_cast<size_t>(n), 0.01F);
   return w;
 }
+
+// The embedding is matrix 0, lm_head 1, then the linears layer by layer.
+uint64_t SyntheticWeights::matrix_seed(uint64_t which) const { return mix(options_.seed) + which; }
 
 Result<LayerWeights> SyntheticWeights::layer(int64_t layer) const {
   const ModelConfig& c = config_;
@@ -68,7 +69,8 @@ Result<LayerWeights> SyntheticWeights::layer(int64_t layer) const {
   }
   const auto make = [&](LinearSlot slot, int64_t n, int64_t k, bool has_bias) {
     const uint64_t which = 2 + static_cast<uint64_t>(layer * kNLinearSlots) + static_cast<uint64_t>(slot);
-    weights[slot] = linear(n, k, options_.linears, has_bias, which);
+    weights[slot] = synthetic_linear(n, k, options_.linears, matrix_seed(which));
+    if (has_bias) weights[slot].bias.assign(static_cast<size_t>(n), 0.01F);
   };
   make(LinearSlot::kQ, c.q_width(), c.d_model, c.attention_bias);
   make(LinearSlot::kK, c.kv_width(), c.d_model, c.attention_bias);
@@ -82,9 +84,11 @@ Result<LayerWeights> SyntheticWeights::layer(int64_t layer) const {
 
 Result<OuterWeights> SyntheticWeights::outer() const {
   OuterWeights weights;
-  weights.embedding = linear(config_.n_vocab, config_.d_model, tensor::DType::kBF16, false, 0);
+  weights.embedding =
+      synthetic_linear(config_.n_vocab, config_.d_model, tensor::DType::kBF16, matrix_seed(0));
   if (!config_.tied_embeddings) {
-    weights.lm_head = linear(config_.n_vocab, config_.d_model, tensor::DType::kBF16, false, 1);
+    weights.lm_head =
+        synthetic_linear(config_.n_vocab, config_.d_model, tensor::DType::kBF16, matrix_seed(1));
   }
   weights.final_norm.assign(static_cast<size_t>(config_.d_model), 1.0F);
   return weights;

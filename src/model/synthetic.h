@@ -13,6 +13,9 @@ struct SyntheticOptions {
   uint64_t seed = 1;
 };
 
+// One matrix, kI8 or kBF16, of a standard deviation near 1/sqrt(k).
+LinearWeight synthetic_linear(int64_t n, int64_t k, tensor::DType dtype, uint64_t seed);
+
 // Embedding and lm_head are bf16, norms one, biases small where the config has them.
 class SyntheticWeights : public WeightSource {
  public:
@@ -22,7 +25,7 @@ class SyntheticWeights : public WeightSource {
   Result<OuterWeights> outer() const override;
 
  private:
-  LinearWeight linear(int64_t n, int64_t k, tensor::DType dtype, bool has_bias, uint64_t which) const;
+  uint64_t matrix_seed(uint64_t which) const;
 
   const ModelConfig& config_;
   SyntheticOptions options_;

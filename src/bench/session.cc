@@ -1,0 +1,249 @@
+// The table of contents of `octavo bench`. Called by api/bench.cc.
+#include "bench/session.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/memory.h"
+#include "base/text_format.h"
+#include "bench/kernel_rows.h"
+#include "bench/model_rows.h"
+#include "bench/shapes.h"
+#include "format/checkpoint.h"
+#include "model/decoder.h"
+#include "model/synthetic.h"
+
+namespace octavo::bench {
+
+namespace {
+
+// What stays open through a run.
+class Session {
+ public:
+  Session(const Plan& plan, Progress* progress) : plan_(plan), progress_(progress), pool_(plan.n_threads) {}
+
+  Result<Measured> run() {
+    OCTAVO_ASSIGN_OR_RETURN(measured_.isa, kernels::active_isa());
+    OCTAVO_RETURN_IF_ERROR(read_config());
+    measured_.machine = measure_machine(pool_, progress_);
+    if (wants("gemm") || wants("attention")) OCTAVO_RETURN_IF_ERROR(run_kernels());
+    OCTAVO_RETURN_IF_ERROR(run_model());
+    return std::move(measured_);
+  }
+
+ private:
+  bool wants(const char* work) const { return plan_.works.contains(work); }
+  void show(const std::string& what) {
+    if (progress_ != nullptr) progress_->update(what, n_done_++, n_rows());
+  }
+  int64_t n_rows() const;
+  Status read_config();
+  Status run_kernels();
+  Status run_model();
+  Status open_model();
+  Status load_row();
+
+  const Plan& plan_;
+  Progress* progress_;
+  base::ThreadPool pool_;
+  std::optional<format::Checkpoint> checkpoint_;
+  model::ModelConfig config_;  // of as many layers as run
+  int64_t n_shape_layers_ = 0;
+  std::string shape_;
+  std::unique_ptr<model::Model> model_;
+  Measured measured_;
+  int64_t n_done_ = 0;
+};
+
+constexpr int64_t kGemmRows[] = {1, 16, 512};
+// The rows of attention: the last m positions of a context.
+constexpr std::pair<int64_t, int64_t> kAttention[] = {{1, 2048}, {1, 8192}, {512, 2048}, {512, 8192}};
+
+int64_t Session::n_rows() const {
+  const auto n_isas = static_cast<int64_t>(measured_.machine.isas.size());
+  int64_t n = 0;
+  if (wants("gemm")) n += n_isas;
+  if (wants("attention")) n += n_isas * std::ssize(kAttention);
+  if (wants("prefill")) n += std::ssize(plan_.prefills);
+  if (wants("decode")) n += std::ssize(plan_.contexts) + std::ssize(plan_.batches);
+  if (wants("load")) n += 2;
+  return n;
+}
+
+Status Session::read_config() {
+  base::Json json;
+  if (!plan_.synthetic.empty()) {
+    OCTAVO_ASSIGN_OR_RETURN(json, shape_config(plan_.synthetic));
+    shape_ = plan_.synthetic;
+  } else {
+    OCTAVO_ASSIGN_OR_RETURN(checkpoint_, format::Checkpoint::open(plan_.folder));
+    json = checkpoint_->config();
+    shape_ = plan_.folder;
+  }
+  OCTAVO_ASSIGN_OR_RETURN(config_, model::parse_model_config(json, shape_ + "/config.json"));
+  n_shape_layers_ = config_.n_layers;
+  if (plan_.n_layers) {
+    if (checkpoint_) return invalid_argument("layers: only a synthetic model can be made shorter");
+    if (*plan_.n_layers < 1 || *plan_.n_layers > config_.n_layers) {
+      return invalid_argument("layers: expected 1 to " + std::to_string(config_.n_layers) + ", found " +
+                              std::to_string(*plan_.n_layers));
+    }
+    config_.n_layers = *plan_.n_layers;
+  }
+  if (checkpoint_) return {};
+  const uint64_t need = model::synthetic_bytes(config_, {plan_.linears, 1});
+  const uint64_t available = base::available_memory_bytes();
+  if (need <= available) return {};
+  return resource_exhausted(shape_ + ": the weights need " + base::format_bytes(need) + " of memory, " +
+                            base::format_bytes(available) + " are available; run fewer layers");
+}
+
+Status Session::run_kernels() {
+  const KernelSubject subject = {config_,           plan_.linears,     pool_,
+                                 measured_.machine, plan_.repetitions, progress_};
+  KernelsSeen seen;  // an ISA without a kernel of its own runs that of the one below
+  for (const IsaPeaks& peaks : measured_.machine.isas) {
+    const std::string name = kernels::isa_name(peaks.isa);
+    if (wants("gemm")) {
+      show("gemm " + name);
+      OCTAVO_ASSIGN_OR_RETURN(
+          std::vector<Row> rows,
+          gemm_rows(subject, peaks.isa, {std::begin(kGemmRows), std::end(kGemmRows)}, seen));
+      std::move(rows.begin(), rows.end(), std::back_inserter(measured_.rows));
+    }
+    if (!wants("attention") || !seen.attention.insert(&kernels::select_attention(peaks.isa)).second) continue;
+    for (const auto& [m, context] : kAttention) {
+      show("attention " + name + " " + std::to_string(m) + " at " + std::to_string(context));
+      OCTAVO_ASSIGN_OR_RETURN(Row row, attention_row(subject, peaks.isa, m, context));
+      measured_.rows.push_back(std::move(row));
+    }
+  }
+  return {};
+}
+
+// Seconds of reading all the weights' bytes into memory that is already mapped, on all threads.
+Result<double> read_seconds(base::ThreadPool& pool, const format::Checkpoint& checkpoint) {
+  std::vector<tensor::Buffer> buffers;
+  for (const format::TensorInfo* info : checkpoint.tensors()) {
+    buffers.emplace_back(info->n_bytes);
+    std::fill_n(buffers.back().as<std::byte>(), info->n_bytes, std::byte{1});
+  }
+  std::vector<Status> statuses(buffers.size());
+  const Stopwatch watch;
+  pool.parallel_for(static_cast<int64_t>(buffers.size()), [&](int64_t i, int) {
+    const auto at = static_cast<size_t>(i);
+    const format::TensorInfo& info = *checkpoint.tensors()[at];
+    statuses[at] = checkpoint.read(info.name, buffers[at].data(), info.n_bytes);
+  });
+  const double seconds = watch.seconds();
+  for (const Status& status : statuses) OCTAVO_RETURN_IF_ERROR(status);
+  return seconds;
+}
+
+Status Session::load_row() {
+  const Repetitions few = {std::min(plan_.repetitions.n, 3), plan_.repetitions.seconds};
+  std::vector<double> floor;
+  if (checkpoint_) {
+    show("reading " + shape_);
+    OCTAVO_ASSIGN_OR_RETURN(floor,
+                            repeat(few, true, progress_, [&] { return read_seconds(pool_, *checkpoint_); }));
+  }
+  show("load");
+  OCTAVO_ASSIGN_OR_RETURN(const std::vector<double> seconds,
+                          repeat(few, false, progress_, [&]() -> Result<double> {
+                            model_.reset();
+                            const Stopwatch watch;
+                            OCTAVO_RETURN_IF_ERROR(open_model());
+                            return watch.seconds();
+                          }));
+  Row row =
+      Subject{shape_, *model_, pool_, measured_.isa, measured_.machine, n_shape_layers_, few}.row("load");
+  set_seconds(row, seconds, floor.empty() ? 0 : median(floor));
+  row.limit_of = checkpoint_ ? "parallel read of the files" : "";
+  measured_.rows.push_back(std::move(row));
+  return {};
+}
+
+Status Session::open_model() {
+  const model::ModelOptions options = {measured_.isa, &pool_};
+  if (checkpoint_) {
+    OCTAVO_ASSIGN_OR_RETURN(model_, model::Model::load(*checkpoint_, options));
+  } else {
+    const model::SyntheticWeights weights(config_, {plan_.linears, 1});
+    OCTAVO_ASSIGN_OR_RETURN(model_, model::Model::build(config_, weights, shape_, options));
+  }
+  return {};
+}
+
+Status Session::run_model() {
+  const bool wants_model = wants("prefill") || wants("decode") || wants("memory");
+  if (wants("load") && checkpoint_) {
+    OCTAVO_RETURN_IF_ERROR(load_row());
+  } else if (wants_model) {
+    OCTAVO_RETURN_IF_ERROR(open_model());
+  }
+  if (!wants_model) return {};
+  const Subject subject = {shape_,          *model_,           pool_,    measured_.isa, measured_.machine,
+                           n_shape_layers_, plan_.repetitions, progress_};
+  const auto add = [&](Result<Row> row) -> Status {
+    if (row.ok()) measured_.rows.push_back(std::move(row).value());
+    return row.status();
+  };
+  if (wants("memory")) OCTAVO_RETURN_IF_ERROR(add(memory_row(subject)));
+  if (wants("prefill")) {
+    for (const int64_t m : plan_.prefills) {
+      show("prefill " + std::to_string(m));
+      OCTAVO_RETURN_IF_ERROR(add(prefill_row(subject, m, plan_.max_rows)));
+    }
+  }
+  if (!wants("decode")) return {};
+  for (const int64_t context : plan_.contexts) {
+    show("decode at " + std::to_string(context));
+    OCTAVO_RETURN_IF_ERROR(add(decode_row(subject, 1, context)));
+  }
+  for (const int64_t batch : plan_.batches) {
+    show("decode of " + std::to_string(batch));
+    OCTAVO_RETURN_IF_ERROR(add(decode_row(subject, batch, 0)));
+  }
+  return {};
+}
+
+Status check_list(const char* name, const std::vector<int64_t>& values, int64_t least, int64_t most) {
+  for (const int64_t value : values) {
+    if (value >= least && value <= most) continue;
+    return invalid_argument(std::string(name) + ": expected " + std::to_string(least) + " to " +
+                            std::to_string(most) + ", found " + std::to_string(value));
+  }
+  return {};
+}
+
+Status check_plan(const Plan& plan) {
+  if (plan.folder.empty() == plan.synthetic.empty()) {
+    return invalid_argument("expected a model folder or the name of a synthetic shape, and not both");
+  }
+  const std::vector<std::string> known = work_names();
+  for (const std::string& work : plan.works) {
+    if (std::find(known.begin(), known.end(), work) != known.end()) continue;
+    const std::string near = base::nearest(work, known);
+    return invalid_argument("rows: " + base::quoted(work) + " is not known" +
+                            (near.empty() ? "" : "; did you mean '" + near + "'?"));
+  }
+  constexpr int64_t kMost = 32'768;
+  OCTAVO_RETURN_IF_ERROR(check_list("prefill", plan.prefills, 1, kMost));
+  OCTAVO_RETURN_IF_ERROR(check_list("context", plan.contexts, 0, kMost));
+  OCTAVO_RETURN_IF_ERROR(check_list("batch", plan.batches, 1, 1024));
+  OCTAVO_RETURN_IF_ERROR(check_list("repetitions", {plan.repetitions.n}, 1, 1000));
+  return check_list("threads", {plan.n_threads}, 0, 1024);
+}
+
+}  // namespace
+
+std::vector<std::string> work_names() { return {"gemm", "attention", "prefill", "decode", "load", "memory"}; }
+
+Result<Measured> measure(const Plan& plan, Progress* progress) {
+  OCTAVO_RETURN_IF_ERROR(check_plan(plan));
+  return Session(plan, progress).run();
+}
+
+}  // namespace octavo::bench

@@ -1,0 +1,82 @@
+#include "bench/session.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "bench/shapes.h"
+#include "model/config.h"
+
+namespace octavo::bench {
+namespace {
+
+Plan short_plan() {
+  Plan plan;
+  plan.synthetic = "qwen3-0.6b";
+  plan.n_layers = 1;
+  plan.n_threads = 2;
+  plan.works = {"prefill", "decode", "memory"};
+  plan.prefills = {40};
+  plan.contexts = {0, 100};
+  plan.batches = {3};
+  plan.max_rows = 16;
+  plan.repetitions = {2, 10};
+  return plan;
+}
+
+TEST(Session, RowsStateValueLimitAndShare) {
+  const Result<Measured> measured = measure(short_plan(), nullptr);
+  ASSERT_TRUE(measured.ok()) << measured.status().message();
+  EXPECT_GT(measured->machine.read_bandwidth, 0);
+  ASSERT_EQ(measured->rows.size(), 5U);
+  const bool has_peaks = measured->isa != kernels::Isa::kRef;
+  for (const Row& row : measured->rows) {
+    EXPECT_EQ(row.threads, 2);
+    EXPECT_GT(row.min, 0) << row.work;
+    EXPECT_LE(row.min, row.value);
+    EXPECT_LE(row.value, row.max);
+    if (row.work == "prefill" && !has_peaks) continue;
+    EXPECT_GT(row.limit, 0) << row.work;
+    if (row.work != "memory") {
+      EXPECT_NEAR(row.share, row.value / row.limit, 1e-9);
+      EXPECT_EQ(row.n_runs, 2);
+      EXPECT_EQ(row.extrapolated_from, 1);
+    }
+  }
+  EXPECT_EQ(measured->rows[1].m, 40);
+  EXPECT_EQ(measured->rows[3].context, 100);
+  EXPECT_LT(measured->rows[3].limit, measured->rows[2].limit) << "keys and values are read too";
+  EXPECT_EQ(measured->rows[4].batch, 3);
+}
+
+TEST(Session, RefusesByName) {
+  const auto message = [](auto change) {
+    Plan plan = short_plan();
+    change(plan);
+    const Result<Measured> measured = measure(plan, nullptr);
+    return measured.ok() ? std::string("nothing") : measured.status().message();
+  };
+  EXPECT_EQ(message([](Plan& p) { p.synthetic = "qwen3-1b"; }),
+            "no shape is called 'qwen3-1b'; there are qwen3-0.6b, qwen3-1.7b, qwen3-4b, qwen3-8b, qwen3-14b, "
+            "qwen3-32b");
+  EXPECT_EQ(message([](Plan& p) { p.n_layers = 29; }), "layers: expected 1 to 28, found 29");
+  EXPECT_EQ(message([](Plan& p) { p.works = {"prefil"}; }),
+            "rows: 'prefil' is not known; did you mean 'prefill'?");
+  EXPECT_EQ(message([](Plan& p) { p.batches = {0}; }), "batch: expected 1 to 1024, found 0");
+  EXPECT_EQ(message([](Plan& p) { p.folder = "somewhere"; }),
+            "expected a model folder or the name of a synthetic shape, and not both");
+}
+
+TEST(Shapes, AreWhatTheDecoderRuns) {
+  for (const std::string& name : shape_names()) {
+    const Result<base::Json> json = shape_config(name);
+    ASSERT_TRUE(json.ok());
+    const auto config = model::parse_model_config(*json, name);
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    EXPECT_EQ(config->head_dim, 128);
+    EXPECT_EQ(config->rope.theta, 1e6);
+  }
+}
+
+}  // namespace
+}  // namespace octavo::bench

@@ -1,0 +1,232 @@
+// octavo bench: how fast the machine is, how fast a model runs on it, and which share of the limit that is.
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+
+#include "octavo/bench.h"
+
+#include "base/json.h"
+#include "base/text_format.h"
+#include "cli/args.h"
+#include "cli/command.h"
+#include "cli/diagnostics.h"
+#include "cli/interrupt.h"
+#include "cli/progress_bar.h"
+
+namespace octavo::cli {
+
+namespace {
+
+template <class... Args>
+std::string format(const char* pattern, Args... args) {
+  char buffer[256];
+  std::snprintf(buffer, sizeof(buffer), pattern, args...);
+  return buffer;
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> words(1);
+  for (const char c : text) {
+    if (c == ',') {
+      words.emplace_back();
+    } else {
+      words.back() += c;
+    }
+  }
+  return words;
+}
+
+// "128,512" to numbers; an empty text to none.
+Status parse_list(const char* name, const std::optional<std::string>& text, std::vector<int64_t>& into) {
+  if (!text) return {};
+  into.clear();
+  if (text->empty()) return {};
+  for (const std::string& word : split(*text)) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (error != std::errc() || end != word.data() + word.size()) {
+      return invalid_argument(std::string(name) + ": expected integers between commas, found " +
+                              base::quoted(word));
+    }
+    into.push_back(value);
+  }
+  return {};
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+base::Json to_json(const BenchMachine& machine) {
+  base::Json out;
+  out.set("cpu", machine.cpu);
+  out.set("threads", machine.threads);
+  out.set("memory_bytes", static_cast<int64_t>(machine.memory_bytes));
+  out.set("read_gb_per_s", machine.read_gb_per_s);
+  base::JsonArray peaks;
+  for (const BenchMachine::Peak& peak : machine.peaks) {
+    base::Json entry;
+    entry.set("isa", peak.isa);
+    entry.set("int8_tops", peak.int8_tops);
+    entry.set("bf16_tflops", peak.bf16_tflops);
+    entry.set("f32_tflops", peak.f32_tflops);
+    peaks.push_back(std::move(entry));
+  }
+  out.set("peaks", std::move(peaks));
+  return out;
+}
+
+base::Json to_json(const BenchRow& row) {
+  base::Json out;
+  out.set("work", row.work);
+  out.set("shape", row.shape);
+  out.set("dtype", row.dtype);
+  out.set("isa", row.isa);
+  out.set("kernel", row.kernel);
+  out.set("threads", row.threads);
+  out.set("m", row.m);
+  out.set("batch", row.batch);
+  out.set("context", row.context);
+  out.set("value", row.value);
+  out.set("unit", row.unit);
+  out.set("limit", row.limit);
+  out.set("limit_of", row.limit_of);
+  out.set("share", row.share);
+  out.set("min", row.min);
+  out.set("max", row.max);
+  out.set("runs", row.n_runs);
+  if (row.extrapolated_from > 0) out.set("extrapolated_from_layers", row.extrapolated_from);
+  return out;
+}
+
+base::Json to_json(const BenchReport& report) {
+  base::Json out;
+  out.set("schema_version", 1);
+  out.set("machine", to_json(report.machine));
+  out.set("isa", report.isa);
+  base::JsonArray rows;
+  for (const BenchRow& row : report.rows) rows.push_back(to_json(row));
+  out.set("rows", std::move(rows));
+  return out;
+}
+
+// What the row was run on: "m 512", "batch 16", "at 2048".
+std::string subject(const BenchRow& row) {
+  std::string text;
+  if (row.work == "gemm" || row.work == "attention" || row.work == "prefill") {
+    text = "m " + std::to_string(row.m);
+  } else if (row.batch > 0) {
+    text = "batch " + std::to_string(row.batch);
+  }
+  if (row.context > 0 || row.work == "decode") text += " at " + std::to_string(row.context);
+  return text;
+}
+
+std::string to_text(const BenchReport& report) {
+  const BenchMachine& machine = report.machine;
+  std::string text = format("machine     %s, %d threads, %s of memory\n", machine.cpu.c_str(),
+                            machine.threads, base::format_bytes(machine.memory_bytes).c_str());
+  text += format("read limit  %.1f GB/s\n", machine.read_gb_per_s);
+  for (const BenchMachine::Peak& peak : machine.peaks) {
+    text += format("%-11s int8 %.3f TOPS, bf16 %.3f, f32 %.3f TFLOPS\n", peak.isa.c_str(), peak.int8_tops,
+                   peak.bf16_tflops, peak.f32_tflops);
+  }
+  if (report.rows.empty()) return text;
+  text += format("\n%-10s %-22s %-5s %-11s %-17s %12s %-19s %s\n", "work", "shape", "dtype", "isa", "",
+                 "median", " least … most", "share of the limit");
+  bool is_extrapolated = false;
+  for (const BenchRow& row : report.rows) {
+    std::string shape = row.shape;
+    if (const size_t slash = shape.find_last_of('/'); row.work != "attention" && slash != std::string::npos) {
+      shape = shape.substr(slash + 1);
+    }
+    const char* pattern = row.unit == "TOPS" ? "%.3f" : row.value < 10 ? "%.2f" : "%.1f";
+    const std::string value = format(pattern, row.value) + " " + row.unit;
+    const std::string spread = "(" + format(pattern, row.min) + "…" + format(pattern, row.max) + ")";
+    const std::string share =
+        row.limit > 0 ? format("%3.0f %% of %s", 100 * row.share, format(pattern, row.limit).c_str()) + " " +
+                            row.unit + ", " + row.limit_of
+                      : "";
+    const char* mark = row.extrapolated_from > 0 ? "*" : "";
+    is_extrapolated |= row.extrapolated_from > 0;
+    text += format("%-10s %-22s %-5s %-11s %-17s %12s%s %-20s %s  %s\n", row.work.c_str(), shape.c_str(),
+                   row.dtype.c_str(), row.isa.c_str(), subject(row).c_str(), value.c_str(), mark,
+                   spread.c_str(), share.c_str(), row.kernel.c_str());
+  }
+  if (is_extrapolated) {
+    text += format("\n* extrapolated from %lld layers to all of the shape's; lm_head as measured\n",
+                   static_cast<long long>(report.rows.back().extrapolated_from));
+  }
+  return text;
+}
+
+class Bench : public Command {
+ public:
+  void declare(Options& options) override {
+    options.optional_positional("MODEL", options_.model, "A model folder");
+    options.option("--synthetic", "SHAPE", options_.synthetic,
+                   "Random weights instead: " + joined(bench_shape_names()));
+    options.option("--dtype", "TYPE", options_.dtype, "Of synthetic linears: int8 or bf16; default: int8");
+    options.option("--layers", "N", options_.n_layers,
+                   "Make only so many synthetic layers; figures are extrapolated and marked");
+    options.option("--rows", "LIST", rows_, "What to measure; default: " + joined(bench_row_names()));
+    options.option("--prefill", "LIST", prefills_, "Prompt lengths; default: 128,512,2048,8192");
+    options.option("--context", "LIST", contexts_,
+                   "Tokens before a decode step of one sequence; default: 0,512,2048,8192");
+    options.option("--batch", "LIST", batches_, "Sequences of a decode step; default: 2,4,8,16,32");
+    options.option("--chunk", "N", options_.max_step_tokens, "Rows of a prefill step; default: 512");
+    options.option("--repetitions", "N", options_.repetitions,
+                   "Runs of each measurement; default: 5, fewer of what takes over 20 s");
+    options.threads(options_.n_threads);
+    options.flag("--json", json_, "One JSON object instead of text");
+    options.flag("--print-config", print_config_, "Only print the config.json of the synthetic shape");
+    options.epilogue(
+        "Lists are numbers or names between commas; an empty one leaves its rows out. Rows state the "
+        "median,\n"
+        "the least and the most of the runs, and the share of a limit that the same run has measured:\n"
+        "prefill, gemm   the arithmetic of the linears at the ISA's peak\n"
+        "decode          reading weights, keys and values, or the arithmetic where that is slower\n"
+        "attention       its products at the bf16 peak, or reading keys and values");
+  }
+
+  int run() override {
+    if (print_config_) {
+      const Result<std::string> config = bench_shape_config(options_.synthetic);
+      if (!config.ok()) return report_usage(config.status().message(), "bench");
+      const Status printed = print(*config);
+      return printed.ok() ? kExitOk : report_error(printed);
+    }
+    if (const Status status = check_options(); !status.ok()) return report_usage(status.message(), "bench");
+    catch_interrupts();
+    Result<BenchReport> report = [&] {
+      ProgressBar bar;
+      return run_bench(options_, &bar);
+    }();
+    if (!report.ok()) return report_refusal(report.status());
+    const Status printed = print(json_ ? to_json(*report).dump(2) + "\n" : to_text(*report));
+    return printed.ok() ? kExitOk : report_error(printed);
+  }
+
+ private:
+  Status check_options() {
+    if (options_.model.empty() == options_.synthetic.empty()) {
+      return invalid_argument("expected MODEL or --synthetic SHAPE, and not both");
+    }
+    if (rows_) options_.rows = split(*rows_);
+    OCTAVO_RETURN_IF_ERROR(parse_list("--prefill", prefills_, options_.prefills));
+    OCTAVO_RETURN_IF_ERROR(parse_list("--context", contexts_, options_.contexts));
+    return parse_list("--batch", batches_, options_.batches);
+  }
+
+  BenchOptions options_;
+  std::optional<std::string> rows_, prefills_, contexts_, batches_;
+  bool json_ = false, print_config_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_bench() { return std::make_unique<Bench>(); }
+
+}  // namespace octavo::cli
