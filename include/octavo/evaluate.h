@@ -17,7 +17,10 @@ struct EvaluateOptions {
   int64_t window_tokens =
       2048;  // capped at the model's context; a last, shorter window is dropped unless it is the only one
   std::optional<int64_t> max_windows;
-  std::string base;  // folder of the model to compare with, or empty
+  std::string base;  // folder of the model to compare with, or empty; its keys and values are "auto"
+  // What the model's keys and values are held as: "auto", its own type, or "int8" (codes, one scale per token
+  // and kv head). With the same folder as base: what int8 costs.
+  std::string kv_cache_dtype = "auto";
   int n_threads = 0;
 };
 

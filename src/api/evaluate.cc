@@ -53,13 +53,15 @@ EvaluateReport to_report(const eval::PerplexityResult& result) {
 
 Result<EvaluateReport> evaluate(const EvaluateOptions& options, Progress* progress) {
   const auto start = std::chrono::steady_clock::now();
+  OCTAVO_ASSIGN_OR_RETURN(const model::KvType kv_type, model::kv_type_from_name(options.kv_cache_dtype));
   OCTAVO_ASSIGN_OR_RETURN(const std::string text, base::read_file(options.text_file));
   if (!base::is_valid_utf8(text)) {
     return invalid_argument(options.text_file + ": expected UTF-8, found an invalid byte at offset " +
                             std::to_string(base::valid_utf8_prefix(text)));
   }
   OCTAVO_ASSIGN_OR_RETURN(const TextTokens tokens, tokenize(options.model, text));
-  OCTAVO_ASSIGN_OR_RETURN(const auto model, engine::LoadedModel::load(options.model, options.n_threads));
+  OCTAVO_ASSIGN_OR_RETURN(const auto model, engine::LoadedModel::load(options.model, options.n_threads,
+                                                                      std::nullopt, nullptr, kv_type));
   std::unique_ptr<engine::LoadedModel> base;
   if (!options.base.empty()) {
     OCTAVO_ASSIGN_OR_RETURN(const TextTokens base_tokens, tokenize(options.base, text));

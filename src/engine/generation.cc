@@ -64,7 +64,7 @@ Generation::Generation(LoadedModel& loaded, GenerationRequest request, int64_t m
       tokens_(std::move(request.prompt)),
       n_prompt_(static_cast<int64_t>(tokens_.size())),
       max_tokens_(max_tokens),
-      cache_(loaded.model(), n_prompt_ + max_tokens),
+      cache_(loaded, n_prompt_ + max_tokens),
       logits_(static_cast<size_t>(loaded.config().n_vocab)) {}
 
 Result<bool> Generation::run_model(const Progress* progress) {

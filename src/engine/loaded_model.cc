@@ -18,15 +18,15 @@ constexpr int kMaxThreads = 1024;
 // Left to everything that is not keys and values, once the weights are in memory.
 constexpr double kKvMemoryShare = 0.9;
 
-Result<int64_t> choose_context(const model::Model& model, std::optional<int64_t> wanted,
-                               const std::string& folder) {
+Result<int64_t> choose_context(const model::Model& model, model::KvType kv_type,
+                               std::optional<int64_t> wanted, const std::string& folder) {
   const int64_t trained = model.config().max_positions;
   if (wanted && (*wanted < 1 || *wanted > trained)) {
     return invalid_argument("max_context: expected 1 to " + std::to_string(trained) +
                             " (the model's), found " + std::to_string(*wanted));
   }
   const uint64_t block_bytes =
-      kernels::kv_block_bytes(model.kv_shape()) * static_cast<uint64_t>(model.config().n_layers);
+      kernels::kv_block_bytes(model.kv_shape(kv_type)) * static_cast<uint64_t>(model.config().n_layers);
   const auto usable_bytes =
       static_cast<uint64_t>(kKvMemoryShare * static_cast<double>(base::available_memory_bytes()));
   const auto affordable = static_cast<int64_t>(usable_bytes / block_bytes) * kernels::kKvBlockTokens;
@@ -44,8 +44,8 @@ Result<int64_t> choose_context(const model::Model& model, std::optional<int64_t>
 }  // namespace
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& folder, int n_threads,
-                                                       std::optional<int64_t> max_context,
-                                                       Progress* progress) {
+                                                       std::optional<int64_t> max_context, Progress* progress,
+                                                       model::KvType kv_type) {
   if (n_threads < 0 || n_threads > kMaxThreads) {
     return invalid_argument("threads: expected 0 (every core) to " + std::to_string(kMaxThreads) +
                             ", found " + std::to_string(n_threads));
@@ -55,17 +55,19 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& folder
   auto pool = std::make_unique<base::ThreadPool>(n_threads);
   OCTAVO_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model,
                           model::Model::load(checkpoint, {isa, pool.get()}, progress));
-  OCTAVO_ASSIGN_OR_RETURN(const int64_t context, choose_context(*model, max_context, folder));
+  OCTAVO_ASSIGN_OR_RETURN(const int64_t context, choose_context(*model, kv_type, max_context, folder));
   return std::unique_ptr<LoadedModel>(
-      new LoadedModel(std::move(checkpoint), std::move(pool), std::move(model), isa, context));
+      new LoadedModel(std::move(checkpoint), std::move(pool), std::move(model), isa, kv_type, context));
 }
 
 LoadedModel::LoadedModel(format::Checkpoint checkpoint, std::unique_ptr<base::ThreadPool> pool,
-                         std::unique_ptr<model::Model> model, kernels::Isa isa, int64_t max_context)
+                         std::unique_ptr<model::Model> model, kernels::Isa isa, model::KvType kv_type,
+                         int64_t max_context)
     : checkpoint_(std::move(checkpoint)),
       pool_(std::move(pool)),
       model_(std::move(model)),
       isa_(isa),
+      kv_type_(kv_type),
       max_context_(max_context) {}
 
 }  // namespace octavo::engine

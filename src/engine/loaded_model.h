@@ -22,13 +22,16 @@ class LoadedModel {
   // model was made for. Errors name the folder's file.
   static Result<std::unique_ptr<LoadedModel>> load(const std::string& folder, int n_threads,
                                                    std::optional<int64_t> max_context = std::nullopt,
-                                                   Progress* progress = nullptr);
+                                                   Progress* progress = nullptr,
+                                                   model::KvType kv_type = model::KvType::kAuto);
 
   model::Model& model() { return *model_; }
   const model::ModelConfig& config() const { return model_->config(); }
   const format::Checkpoint& checkpoint() const { return checkpoint_; }
   base::ThreadPool& pool() { return *pool_; }
   kernels::Isa isa() const { return isa_; }
+  // What caches of this model are to be made with: Model::kv_shape, Model::make_cache.
+  model::KvType kv_type() const { return kv_type_; }
   // Tokens that one sequence may hold: asked for, or the model's, cut to what memory can keep keys and values
   // of.
   int64_t max_context() const { return max_context_; }
@@ -37,12 +40,14 @@ class LoadedModel {
 
  private:
   LoadedModel(format::Checkpoint checkpoint, std::unique_ptr<base::ThreadPool> pool,
-              std::unique_ptr<model::Model> model, kernels::Isa isa, int64_t max_context);
+              std::unique_ptr<model::Model> model, kernels::Isa isa, model::KvType kv_type,
+              int64_t max_context);
 
   format::Checkpoint checkpoint_;
   std::unique_ptr<base::ThreadPool> pool_;  // outlives model_
   std::unique_ptr<model::Model> model_;
   kernels::Isa isa_;
+  model::KvType kv_type_;
   int64_t max_context_;
   std::mutex mutex_;
 };

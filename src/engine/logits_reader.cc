@@ -21,7 +21,7 @@ LogitsReader::LogitsReader(LoadedModel& loaded, std::span<const int32_t> tokens,
     : loaded_(loaded),
       tokens_(tokens),
       progress_(progress),
-      cache_(loaded.model(), static_cast<int64_t>(tokens.size())) {}
+      cache_(loaded, static_cast<int64_t>(tokens.size())) {}
 
 Result<LogitsReader::Rows> LogitsReader::next() {
   const auto n_tokens = static_cast<int64_t>(tokens_.size());

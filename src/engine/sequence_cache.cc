@@ -12,8 +12,8 @@
 
 namespace octavo::engine {
 
-SequenceCache::SequenceCache(model::Model& model, int64_t max_tokens)
-    : model_(model), max_tokens_(max_tokens), cache_(model.make_cache(0)) {}
+SequenceCache::SequenceCache(LoadedModel& loaded, int64_t max_tokens)
+    : loaded_(loaded), max_tokens_(max_tokens), cache_(loaded.model().make_cache(0, loaded.kv_type())) {}
 
 void SequenceCache::reserve(int64_t n_tokens) {
   OCTAVO_CHECK(n_tokens <= max_tokens_);
@@ -22,9 +22,9 @@ void SequenceCache::reserve(int64_t n_tokens) {
   if (n_needed <= n_present) return;
 
   const int64_t n_tokens_grown = std::clamp(2 * n_present * kernels::kKvBlockTokens, n_tokens, max_tokens_);
-  model::KvCache grown = model_.make_cache(n_tokens_grown);
+  model::KvCache grown = loaded_.model().make_cache(n_tokens_grown, loaded_.kv_type());
   const size_t block_bytes = kernels::kv_block_bytes(cache_.shape());
-  for (int64_t layer = 0; layer < model_.config().n_layers; ++layer) {
+  for (int64_t layer = 0; layer < loaded_.config().n_layers; ++layer) {
     for (int32_t id = 0; id < n_present; ++id) {
       std::memcpy(grown.block(layer, id), cache_.block(layer, id), block_bytes);
     }

@@ -5,14 +5,14 @@
 #include <span>
 #include <vector>
 
-#include "model/decoder.h"
+#include "engine/loaded_model.h"
 
 namespace octavo::engine {
 
 class SequenceCache {
  public:
   // Room for at most max_tokens, ever.
-  SequenceCache(model::Model& model, int64_t max_tokens);
+  SequenceCache(LoadedModel& loaded, int64_t max_tokens);
 
   // Room for n_tokens in all; what is stored stays. n_tokens <= max_tokens.
   void reserve(int64_t n_tokens);
@@ -21,7 +21,7 @@ class SequenceCache {
   std::span<const int32_t> blocks() const { return blocks_; }
 
  private:
-  model::Model& model_;
+  LoadedModel& loaded_;
   int64_t max_tokens_;
   model::KvCache cache_;
   std::vector<int32_t> blocks_;

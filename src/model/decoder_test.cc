@@ -104,6 +104,38 @@ TEST(GoldenDemo, LossAndLogits) {
       max_difference(expected.floats("low"), last), max_difference(expected.floats("nll_low"), want));
 }
 
+// What int8 keys and values cost: KL(float KV || int8 KV) a token, and the loss.
+TEST(GoldenDemo, Int8KeysAndValuesCostLittle) {
+  const Expected expected("demo");
+  base::ThreadPool pool(2);
+  const auto model = load_model(std::string(OCTAVO_SOURCE_DIR) + "/models/demo", pool);
+  const std::vector<int32_t> tokens = expected.tokens();
+  const auto n_vocab = static_cast<size_t>(model->config().n_vocab);
+  const auto log_softmax = [&](const std::vector<float>& logits, size_t row) {
+    std::vector<double> values(logits.begin() + static_cast<std::ptrdiff_t>(row * n_vocab),
+                               logits.begin() + static_cast<std::ptrdiff_t>((row + 1) * n_vocab));
+    double partition = 0;
+    for (const double value : values) partition += std::exp(value);
+    for (double& value : values) value -= std::log(partition);
+    return values;
+  };
+  const std::vector<float> base = run(*model, tokens, tokens.size());
+  const std::vector<float> coded = run(*model, tokens, tokens.size(), KvType::kInt8);
+  double kl = 0, nll_difference = 0;
+  for (size_t i = 0; i + 1 < tokens.size(); ++i) {
+    const std::vector<double> p = log_softmax(base, i), q = log_softmax(coded, i);
+    for (size_t j = 0; j < n_vocab; ++j) kl += std::exp(p[j]) * (p[j] - q[j]);
+    const auto next = static_cast<size_t>(tokens[i + 1]);
+    nll_difference += p[next] - q[next];
+  }
+  const auto n = static_cast<double>(tokens.size() - 1);
+  EXPECT_GT(kl, 0);
+  EXPECT_LE(kl / n, 2e-4);
+  EXPECT_LE(std::abs(nll_difference / n), 2e-3);
+  std::printf("demo, int8 KV      KL %.6f a token, %+.6f nats, %zu tokens\n", kl / n, nll_difference / n,
+              tokens.size());
+}
+
 // Keeps what it hears.
 class Recorder : public Tap {
  public:

@@ -1,9 +1,18 @@
 // One allocation, layer after layer: [n_layers, n_blocks, block_bytes]. Written and read by model/decoder.cc.
 #include "model/kv_cache.h"
 
+#include <string>
+
 #include "base/check.h"
 
 namespace octavo::model {
+
+Result<KvType> kv_type_from_name(std::string_view name) {
+  if (name == "auto") return KvType::kAuto;
+  if (name == "int8") return KvType::kInt8;
+  return invalid_argument("kv_cache_dtype: expected \"auto\" (the model's own type) or \"int8\", found \"" +
+                          std::string(name) + "\"");
+}
 
 KvCache::KvCache(int64_t n_layers, const kernels::KvShape& shape, int64_t n_blocks)
     : shape_(shape),

@@ -2,6 +2,9 @@
 // The pages of keys and values: n_blocks blocks of kernels::kKvBlockTokens tokens, each for all layers. Who
 // holds which block is the caller's business (a block table per sequence).
 #include <cstdint>
+#include <string_view>
+
+#include "octavo/status.h"
 
 #include "kernels/attention/attention.h"
 #include "tensor/buffer.h"
@@ -11,6 +14,8 @@ namespace octavo::model {
 // What keys and values are held as: the type of the model's own values, or int8 codes with one fp32 scale per
 // token and kv head (half of bf16's memory and a little: head_dim + 4 bytes a head's row).
 enum class KvType { kAuto, kInt8 };
+// "auto" or "int8", as the option kv_cache_dtype spells them.
+Result<KvType> kv_type_from_name(std::string_view name);
 
 class KvCache {
  public:

@@ -25,7 +25,8 @@ std::vector<int32_t> some_tokens(int64_t n_vocab, size_t n, uint64_t seed) {
 }
 
 // The sequence in chunks of `chunk`, beside others that start, advance at other speeds and end while it runs.
-std::vector<float> run_among_others(Model& model, const std::vector<int32_t>& tokens, size_t chunk) {
+std::vector<float> run_among_others(Model& model, const std::vector<int32_t>& tokens, size_t chunk,
+                                    KvType kv) {
   const auto n_vocab = model.config().n_vocab;
   TestSequence ours(tokens, 0);
   int32_t block = ours.end_block(0);
@@ -34,7 +35,7 @@ std::vector<float> run_among_others(Model& model, const std::vector<int32_t>& to
     others.emplace_back(some_tokens(n_vocab, n, n), block);
     block = others.back().end_block(block);
   }
-  KvCache cache = model.make_cache(block * kernels::kKvBlockTokens);
+  KvCache cache = model.make_cache(block * kernels::kKvBlockTokens, kv);
   std::vector<float> logits;
   for (size_t step = 0; !ours.done(); ++step) {
     std::vector<BatchSequence> batch;
@@ -68,26 +69,28 @@ const Effort kDemoEffort = {70, 10, {1, 33}};  // seconds in a debug build
 // Every way of running the model of `folder` gives the bits of one prefill by one thread, whose fingerprint
 // is `want`: the bits of this numerics version. A change that means to move them raises kNumericsVersion
 // (octavo/version.h).
-void expect_same_bits(const std::string& folder, const char* name, uint64_t want, const Effort& effort) {
+void expect_same_bits(const std::string& folder, const char* name, uint64_t want, const Effort& effort,
+                      KvType kv = KvType::kAuto) {
   base::ThreadPool one(1);
   const auto model = load_model(folder, one);
   const std::vector<int32_t> tokens = some_tokens(model->config().n_vocab, effort.n, 7);
   const auto n_vocab = static_cast<size_t>(model->config().n_vocab);
-  const std::vector<float> whole = run(*model, tokens, effort.n);
+  const std::vector<float> whole = run(*model, tokens, effort.n, kv);
   const uint64_t whole_bits = fingerprint(whole);
   std::printf("%-24s %zu tokens, fingerprint of the logits %016llx\n", name, effort.n,
               static_cast<unsigned long long>(whole_bits));
   EXPECT_EQ(whole_bits, want) << name << ": not the bits of numerics version " << kNumericsVersion;
   for (const float value : whole) ASSERT_TRUE(std::isfinite(value));
   for (const size_t chunk : effort.chunks) {
-    EXPECT_EQ(fingerprint(run(*model, tokens, chunk)), want) << name << ", chunks of " << chunk;
+    EXPECT_EQ(fingerprint(run(*model, tokens, chunk, kv)), want) << name << ", chunks of " << chunk;
   }
-  EXPECT_EQ(fingerprint(run_among_others(*model, tokens, 1)), want) << name << ", decoded in a batch";
+  EXPECT_EQ(fingerprint(run_among_others(*model, tokens, 1, kv)), want) << name << ", decoded in a batch";
   for (const int n_threads : {2, 3}) {
     base::ThreadPool pool(n_threads);
     const auto threaded = load_model(folder, pool);
-    EXPECT_EQ(fingerprint(run(*threaded, tokens, effort.n)), want) << name << ", " << n_threads << " threads";
-    EXPECT_EQ(fingerprint(run_among_others(*threaded, tokens, 13)), want)
+    EXPECT_EQ(fingerprint(run(*threaded, tokens, effort.n, kv)), want)
+        << name << ", " << n_threads << " threads";
+    EXPECT_EQ(fingerprint(run_among_others(*threaded, tokens, 13, kv)), want)
         << name << ", " << n_threads << " threads, prefilled in a batch";
   }
   base::ThreadPool two(2);
@@ -95,7 +98,7 @@ void expect_same_bits(const std::string& folder, const char* name, uint64_t want
     const size_t n = isa == kernels::Isa::kRef ? effort.n_ref : effort.n;
     const auto other = load_model(folder, two, isa);
     const std::vector<int32_t> first(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n));
-    EXPECT_EQ(fingerprint(run(*other, first, 40)), fingerprint(std::span(whole).first(n * n_vocab)))
+    EXPECT_EQ(fingerprint(run(*other, first, 40, kv)), fingerprint(std::span(whole).first(n * n_vocab)))
         << name << ", " << kernels::isa_name(isa);
   }
 }
@@ -110,6 +113,17 @@ TEST(Reproducibility, GoldenModels) {
 }
 
 TEST(Reproducibility, DemoModel) { expect_same_bits(kDemo, "demo", 0xd67ed61f6a2d3db7, kDemoEffort); }
+
+// Groups of 2 and 3 query heads, head sizes of 10, 16 and 64, keys with and without a norm.
+TEST(Reproducibility, Int8KeysAndValues) {
+  const std::pair<const char*, uint64_t> models[] = {{"qwen3-f32", 0xef39acc6f88485cc},
+                                                     {"llama-bf16-bias", 0xc5cbc43cf51c04c9},
+                                                     {"qwen3-int8", 0xe04996205edf74d0}};
+  for (const auto& [name, want] : models) {
+    expect_same_bits(golden_path(name), (std::string(name) + ", int8 KV").c_str(), want, {}, KvType::kInt8);
+  }
+  expect_same_bits(kDemo, "demo, int8 KV", 0xcd3922e1f725ba1f, kDemoEffort, KvType::kInt8);
+}
 
 TEST(Reproducibility, DemoModelInInt8) {
   TestCheckpoint demo(kDemo);

@@ -49,8 +49,9 @@ class TestSequence {
 };
 
 // logits[tokens.size(), n_vocab], `chunk` tokens at a time.
-inline std::vector<float> run(Model& model, const std::vector<int32_t>& tokens, size_t chunk) {
-  KvCache cache = model.make_cache(static_cast<int64_t>(tokens.size()));
+inline std::vector<float> run(Model& model, const std::vector<int32_t>& tokens, size_t chunk,
+                              KvType kv = KvType::kAuto) {
+  KvCache cache = model.make_cache(static_cast<int64_t>(tokens.size()), kv);
   TestSequence sequence(tokens, 0);
   const auto n_vocab = static_cast<size_t>(model.config().n_vocab);
   std::vector<float> logits;
