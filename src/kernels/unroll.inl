@@ -3,6 +3,8 @@
 // ISA file, in its namespace, so that everything inlines.
 template <int n, class F>
 [[gnu::always_inline]] inline void unroll(const F& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) { (f(std::integral_constant<int, i>{}), ...); }
+  [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
+    (f(std::integral_constant<int, i>{}), ...);
+  }
   (std::make_integer_sequence<int, n>{});
 }
