@@ -22,7 +22,8 @@ struct BenchOptions {
   int64_t max_step_tokens = 512;                           // longer prompts run in chunks
   int repetitions = 5;
   double seconds_per_row = 20;  // fewer repetitions, but two at least, of what takes longer
-  int n_threads = 0;            // 0: every core this process may use
+  bool profile = false;
+  int n_threads = 0;  // 0: every core this process may use
 };
 
 std::vector<std::string> bench_row_names();
@@ -56,10 +57,22 @@ struct BenchRow {
   int64_t extrapolated_from = 0;  // layers that ran, where the shape has more; else 0
 };
 
+// Where the time of one step goes.
+struct BenchProfile {
+  std::string work;  // prefill, decode
+  int64_t m = 0, batch = 0, context = 0;
+  struct Part {
+    std::string operation;
+    double milliseconds = 0;
+  };
+  std::vector<Part> parts;
+};
+
 struct BenchReport {
   BenchMachine machine;
   std::string isa;  // that the model ran on
   std::vector<BenchRow> rows;
+  std::vector<BenchProfile> profiles;  // of each row of prefill and decode, where asked for
 };
 
 Result<BenchReport> run_bench(const BenchOptions& options, Progress* progress = nullptr);

@@ -32,6 +32,7 @@ Result<bench::Plan> to_plan(const BenchOptions& options) {
   }
   plan.max_rows = options.max_step_tokens;
   plan.repetitions = {options.repetitions, options.seconds_per_row};
+  plan.profile = options.profile;
   plan.n_threads = options.n_threads;
   return plan;
 }
@@ -88,6 +89,11 @@ Result<BenchReport> run_bench(const BenchOptions& options, Progress* progress) {
   report.machine = to_public(measured.machine);
   report.isa = kernels::isa_name(measured.isa);
   for (bench::Row& row : measured.rows) report.rows.push_back(to_public(std::move(row)));
+  for (const bench::Profile& profile : measured.profiles) {
+    BenchProfile& out = report.profiles.emplace_back(
+        BenchProfile{profile.work, profile.m, profile.batch, profile.context, {}});
+    for (const auto& part : profile.parts) out.parts.push_back({part.operation, 1e3 * part.seconds});
+  }
   return report;
 }
 

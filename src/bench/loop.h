@@ -3,6 +3,7 @@
 // likeliest token. No scheduler, no sampler, no thread of its own: what an engine can at best be as fast as.
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "model/decoder.h"
@@ -50,6 +51,17 @@ class Loop {
   std::vector<float> logits_;         // [rows, n_vocab]
   std::vector<model::BatchSequence> batch_;
   int64_t position_ = 0;  // of every sequence
+};
+
+// Where the time of a step goes.
+struct Profile {
+  std::string work;  // prefill, decode
+  int64_t m = 0, batch = 0, context = 0;
+  struct Part {
+    std::string operation;
+    double seconds = 0;  // of a step, layers extrapolated
+  };
+  std::vector<Part> parts;
 };
 
 // Tokens without a pattern, 0 <= id < n_vocab.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "model/step_profile.h"
 
 namespace octavo::bench {
 
@@ -61,6 +62,62 @@ Result<Row> prefill_row(const Subject& s, int64_t m, int64_t max_rows) {
   set_rate(row, static_cast<double>(m), seconds, floor.seconds > 0 ? 1 / floor.seconds : 0);
   row.limit_of = floor.limit_of;
   return row;
+}
+
+namespace {
+
+// Runs `once`, which makes n_steps steps, as often as rows are repeated.
+Result<Profile> profile(const Subject& s, int64_t n_steps, const std::function<Status()>& prepare,
+                        const std::function<Status()>& once) {
+  model::StepProfile times;
+  const Repetitions few = {std::min(s.repetitions.n, 3), s.repetitions.seconds};
+  OCTAVO_ASSIGN_OR_RETURN(const std::vector<double> runs,
+                          repeat(few, false, s.progress, [&]() -> Result<double> {
+                            OCTAVO_RETURN_IF_ERROR(prepare());
+                            s.model.set_profile(&times);
+                            const Status status = once();
+                            s.model.set_profile(nullptr);
+                            OCTAVO_RETURN_IF_ERROR(status);
+                            return 0.0;
+                          }));
+  const auto n_all = static_cast<double>(n_steps * std::ssize(runs));
+  Profile out;
+  for (size_t i = 0; i < model::kOperationNames.size(); ++i) {
+    const auto operation = static_cast<model::Operation>(i);
+    const bool is_outside = operation == model::Operation::kEmbed || operation == model::Operation::kHead;
+    out.parts.push_back(
+        {model::kOperationNames[i], times.seconds()[i] / n_all * (is_outside ? 1 : s.layers_share())});
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Profile> prefill_profile(const Subject& s, int64_t m, int64_t max_rows) {
+  Loop loop(s.model, 1, m);
+  const std::vector<int32_t> tokens = random_tokens(m, s.model.config().n_vocab, 1);
+  const auto prepare = [&]() -> Status {
+    loop.clear();
+    return {};
+  };
+  OCTAVO_ASSIGN_OR_RETURN(Profile out,
+                          profile(s, 1, prepare, [&] { return loop.prefill(tokens, max_rows).status(); }));
+  out.work = "prefill";
+  out.m = m;
+  out.batch = 1;
+  return out;
+}
+
+Result<Profile> decode_profile(const Subject& s, int64_t batch, int64_t context) {
+  const int64_t start = round_up(context, kernels::kKvBlockTokens);
+  Loop loop(s.model, batch, start + kDecodeSteps);
+  OCTAVO_ASSIGN_OR_RETURN(Profile out, profile(
+                                           s, kDecodeSteps, [&] { return loop.pretend(start); },
+                                           [&] { return loop.decode(kDecodeSteps).status(); }));
+  out.work = "decode";
+  out.m = out.batch = batch;
+  out.context = context;
+  return out;
 }
 
 Floor decode_floor(const Subject& s, int64_t batch, int64_t context) {

@@ -32,6 +32,9 @@ Result<Row> prefill_row(const Subject& subject, int64_t m, int64_t max_rows);
 // step must read (weights and lm_head once, keys and values of each sequence) or multiply, whichever is
 // slower.
 Result<Row> decode_row(const Subject& subject, int64_t batch, int64_t context);
+// The operations of one prefill of m tokens, or of a decode step; in the order of a layer.
+Result<Profile> prefill_profile(const Subject& subject, int64_t m, int64_t max_rows);
+Result<Profile> decode_profile(const Subject& subject, int64_t batch, int64_t context);
 // Resident memory of the process; the limit is the packed weights.
 Row memory_row(const Subject& subject);
 // What a decode step has to do at least.

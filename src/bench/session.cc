@@ -191,21 +191,25 @@ Status Session::run_model() {
     return row.status();
   };
   if (wants("memory")) OCTAVO_RETURN_IF_ERROR(add(memory_row(subject)));
+  const auto add_profile = [&](Result<Profile> profile) -> Status {
+    if (profile.ok()) measured_.profiles.push_back(std::move(profile).value());
+    return profile.status();
+  };
+  const auto add_decode = [&](int64_t batch, int64_t context) -> Status {
+    show("decode of " + std::to_string(batch) + " at " + std::to_string(context));
+    OCTAVO_RETURN_IF_ERROR(add(decode_row(subject, batch, context)));
+    return plan_.profile ? add_profile(decode_profile(subject, batch, context)) : Status();
+  };
   if (wants("prefill")) {
     for (const int64_t m : plan_.prefills) {
       show("prefill " + std::to_string(m));
       OCTAVO_RETURN_IF_ERROR(add(prefill_row(subject, m, plan_.max_rows)));
+      if (plan_.profile) OCTAVO_RETURN_IF_ERROR(add_profile(prefill_profile(subject, m, plan_.max_rows)));
     }
   }
   if (!wants("decode")) return {};
-  for (const int64_t context : plan_.contexts) {
-    show("decode at " + std::to_string(context));
-    OCTAVO_RETURN_IF_ERROR(add(decode_row(subject, 1, context)));
-  }
-  for (const int64_t batch : plan_.batches) {
-    show("decode of " + std::to_string(batch));
-    OCTAVO_RETURN_IF_ERROR(add(decode_row(subject, batch, 0)));
-  }
+  for (const int64_t context : plan_.contexts) OCTAVO_RETURN_IF_ERROR(add_decode(1, context));
+  for (const int64_t batch : plan_.batches) OCTAVO_RETURN_IF_ERROR(add_decode(batch, 0));
   return {};
 }
 

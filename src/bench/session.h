@@ -9,6 +9,7 @@
 #include "octavo/progress.h"
 #include "octavo/status.h"
 
+#include "bench/loop.h"
 #include "bench/machine.h"
 #include "bench/row.h"
 #include "tensor/dtype.h"
@@ -25,6 +26,7 @@ struct Plan {
   std::vector<int64_t> prefills, contexts, batches;
   int64_t max_rows = 512;  // of a step of prefill
   Repetitions repetitions;
+  bool profile = false;  // where the time of each row of prefill and decode goes
 };
 
 std::vector<std::string> work_names();
@@ -33,6 +35,7 @@ struct Measured {
   Machine machine;
   kernels::Isa isa = kernels::Isa::kRef;  // that the model ran on
   std::vector<Row> rows;
+  std::vector<Profile> profiles;
 };
 
 // Errors name the field of the plan; a model that does not fit into memory is refused before it is made.

@@ -21,6 +21,7 @@ Plan short_plan() {
   plan.batches = {3};
   plan.max_rows = 16;
   plan.repetitions = {2, 10};
+  plan.profile = true;
   return plan;
 }
 
@@ -47,6 +48,10 @@ TEST(Session, RowsStateValueLimitAndShare) {
   EXPECT_EQ(measured->rows[3].context, 100);
   EXPECT_LT(measured->rows[3].limit, measured->rows[2].limit) << "keys and values are read too";
   EXPECT_EQ(measured->rows[4].batch, 3);
+  ASSERT_EQ(measured->profiles.size(), 4U);
+  for (const Profile& profile : measured->profiles) {
+    for (const auto& part : profile.parts) EXPECT_GT(part.seconds, 0) << profile.work << part.operation;
+  }
 }
 
 TEST(Session, RefusesByName) {

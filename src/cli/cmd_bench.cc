@@ -109,6 +109,20 @@ base::Json to_json(const BenchReport& report) {
   base::JsonArray rows;
   for (const BenchRow& row : report.rows) rows.push_back(to_json(row));
   out.set("rows", std::move(rows));
+  if (report.profiles.empty()) return out;
+  base::JsonArray profiles;
+  for (const BenchProfile& profile : report.profiles) {
+    base::Json entry;
+    entry.set("work", profile.work);
+    entry.set("m", profile.m);
+    entry.set("batch", profile.batch);
+    entry.set("context", profile.context);
+    base::Json milliseconds;
+    for (const auto& part : profile.parts) milliseconds.set(part.operation, part.milliseconds);
+    entry.set("milliseconds", std::move(milliseconds));
+    profiles.push_back(std::move(entry));
+  }
+  out.set("profiles", std::move(profiles));
   return out;
 }
 
@@ -121,6 +135,24 @@ std::string subject(const BenchRow& row) {
     text = "batch " + std::to_string(row.batch);
   }
   if (row.context > 0 || row.work == "decode") text += " at " + std::to_string(row.context);
+  return text;
+}
+
+// A line an operation, what takes longest first.
+std::string to_text(const BenchProfile& profile) {
+  double total = 0;
+  for (const auto& part : profile.parts) total += part.milliseconds;
+  const std::string m = profile.work == "prefill" ? "m " + std::to_string(profile.m)
+                                                  : "batch " + std::to_string(profile.batch) + " at " +
+                                                        std::to_string(profile.context);
+  std::string text = format("\n%s %s: %.2f ms a step\n", profile.work.c_str(), m.c_str(), total);
+  std::vector<BenchProfile::Part> parts = profile.parts;
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const auto& a, const auto& b) { return a.milliseconds > b.milliseconds; });
+  for (const auto& part : parts) {
+    text += format("  %-15s %10.3f ms %5.1f %%\n", part.operation.c_str(), part.milliseconds,
+                   total > 0 ? 100 * part.milliseconds / total : 0.0);
+  }
   return text;
 }
 
@@ -159,6 +191,7 @@ std::string to_text(const BenchReport& report) {
     text += format("\n* extrapolated from %lld layers to all of the shape's; lm_head as measured\n",
                    static_cast<long long>(report.rows.back().extrapolated_from));
   }
+  for (const BenchProfile& profile : report.profiles) text += to_text(profile);
   return text;
 }
 
@@ -180,6 +213,8 @@ class Bench : public Command {
     options.option("--repetitions", "N", options_.repetitions,
                    "Runs of each measurement; default: 5, fewer of what takes over 20 s");
     options.threads(options_.n_threads);
+    options.flag("--profile", options_.profile,
+                 "Also where the time of a step goes, for each row of prefill and decode");
     options.flag("--json", json_, "One JSON object instead of text");
     options.flag("--print-config", print_config_, "Only print the config.json of the synthetic shape");
     options.epilogue(

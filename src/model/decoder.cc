@@ -128,11 +128,13 @@ void DecoderLayer::attend(Workspace& workspace, const float* h, std::span<const 
 
   SharedRows x(workspace, m, c.d_model, [&](kernels::RowOut out) {
     kernels::rms_norm(pool, rows, h, c.d_model, input_norm_.data(), c.rms_norm_eps, m, c.d_model, out);
+    workspace.ended(Operation::kNorm);
   });
   x.show(tap, layer, TapSite::kAttentionInput);
   q_.forward(pool, x.for_linear(q_), q, c.q_width());
   k_.forward(pool, x.for_linear(k_), k, c.kv_width());
   v_.forward(pool, x.for_linear(v_), v, c.kv_width());
+  workspace.ended(Operation::kQkv);
 
   if (!q_norm_.empty()) {
     const auto normalize = [&](float* heads, const std::vector<float>& weight, int64_t n_heads) {
@@ -145,18 +147,23 @@ void DecoderLayer::attend(Workspace& workspace, const float* h, std::span<const 
   const Workspace::Angles angles = workspace.angles(batch);
   kernels::rope(pool, rows, q, c.q_width(), m, c.n_heads, c.head_dim, angles.cosine, angles.sine);
   kernels::rope(pool, rows, k, c.kv_width(), m, c.n_kv_heads, c.head_dim, angles.cosine, angles.sine);
+  workspace.ended(Operation::kRope);
 
   const std::span<const kernels::AttentionSequence> sequences = workspace.sequences(batch, layer, cache);
   kernels::kv_write(pool, attention, cache.shape(), k, c.kv_width(), v, c.kv_width(), sequences);
+  workspace.ended(Operation::kKvWrite);
   const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)));
   kernels::attention(pool, attention, cache.shape(), q, c.q_width(), c.n_heads, scale, sequences, attended,
                      workspace.attention_scratch(cache.shape()));
+  workspace.ended(Operation::kAttention);
 
   SharedRows a(workspace, m, c.q_width(), [&](kernels::RowOut out) {
     kernels::convert_rows(pool, rows, attended, c.q_width(), m, c.q_width(), out);
+    workspace.ended(Operation::kAttentionRows);
   });
   a.show(tap, layer, TapSite::kOutputInput);
   o_.forward(pool, a.for_linear(o_), y, c.d_model, accumulate);
+  workspace.ended(Operation::kOutput);
 }
 
 void DecoderLayer::feed_forward(Workspace& workspace, const float* h, int64_t m, int64_t layer, float* y,
@@ -172,15 +179,20 @@ void DecoderLayer::feed_forward(Workspace& workspace, const float* h, int64_t m,
   SharedRows x(workspace, m, c.d_model, [&](kernels::RowOut out) {
     kernels::rms_norm(pool, rows, h, c.d_model, post_attention_norm_.data(), c.rms_norm_eps, m, c.d_model,
                       out);
+    workspace.ended(Operation::kNorm);
   });
   x.show(tap, layer, TapSite::kMlpInput);
   gate_.forward(pool, x.for_linear(gate_), gate, c.d_ff);
   up_.forward(pool, x.for_linear(up_), up, c.d_ff);
+  workspace.ended(Operation::kGateUp);
 
-  SharedRows a(workspace, m, c.d_ff,
-               [&](kernels::RowOut out) { kernels::silu_mul(pool, rows, gate, up, c.d_ff, m, c.d_ff, out); });
+  SharedRows a(workspace, m, c.d_ff, [&](kernels::RowOut out) {
+    kernels::silu_mul(pool, rows, gate, up, c.d_ff, m, c.d_ff, out);
+    workspace.ended(Operation::kSilu);
+  });
   a.show(tap, layer, TapSite::kDownInput);
   down_.forward(pool, a.for_linear(down_), y, c.d_model, accumulate);
+  workspace.ended(Operation::kDown);
 }
 
 struct Model::State {
@@ -360,10 +372,12 @@ Status Model::forward(std::span<const BatchSequence> batch, KvCache& cache, Tap*
   State& s = *state_;
   OCTAVO_RETURN_IF_ERROR(check_batch(batch, s.config));
   const base::FlushDenormals flush;
+  s.workspace.begun();
   s.n_rows = count_rows(batch);
   s.workspace.reserve(s.n_rows);
   float* h = s.workspace.hidden_.as<float>();
   s.embed(batch, h);
+  s.workspace.ended(Operation::kEmbed);
   for (size_t i = 0; i < s.layers.size(); ++i) {
     if (progress != nullptr && progress->cancelled()) return cancelled("the forward pass was interrupted");
     const auto layer = static_cast<int64_t>(i);
@@ -373,12 +387,15 @@ Status Model::forward(std::span<const BatchSequence> batch, KvCache& cache, Tap*
   return {};
 }
 
+void Model::set_profile(StepProfile* profile) { state_->workspace.set_profile(profile); }
+
 void Model::logits(std::span<const int64_t> rows, float* logits) {
   const base::FlushDenormals flush;
   State& s = *state_;
   const int64_t d_model = s.config.d_model;
   const kernels::ElementwiseKernels& elementwise = kernels::select_elementwise(s.isa);
   OCTAVO_CHECK(rows.empty() || s.n_rows > 0);
+  s.workspace.begun();
   // The workspace has room for n_rows at a time; rows may repeat.
   for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(s.n_rows)) {
     const auto part = rows.subspan(begin, std::min(rows.size() - begin, static_cast<size_t>(s.n_rows)));
@@ -395,6 +412,7 @@ void Model::logits(std::span<const int64_t> rows, float* logits) {
     });
     s.lm_head.forward(s.pool, normed.for_linear(s.lm_head),
                       logits + static_cast<int64_t>(begin) * s.config.n_vocab, s.config.n_vocab);
+    s.workspace.ended(Operation::kHead);
   }
 }
 

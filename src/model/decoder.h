@@ -31,7 +31,8 @@ struct BatchSequence {
   std::span<const int32_t> blocks;  // block table, covers position_begin + tokens.size()
 };
 
-class Workspace;  // model/workspace.h
+class StepProfile;  // model/step_profile.h
+class Workspace;    // model/workspace.h
 
 // What a step has to multiply by and to read, at least: the floor that speeds are compared with.
 struct WeightTotals {
@@ -104,6 +105,8 @@ class Model {
   // end with kCancelled.
   Status forward(std::span<const BatchSequence> batch, KvCache& cache, Tap* tap = nullptr,
                  const Progress* progress = nullptr);
+  // Times of the operations of forward() and logits() are added to it until it is taken away (nullptr).
+  void set_profile(StepProfile* profile);
   // logits[rows.size(), n_vocab] of the given rows (counted through the batch) of the last forward().
   void logits(std::span<const int64_t> rows, float* logits);
 

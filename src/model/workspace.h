@@ -7,6 +7,7 @@
 
 #include "base/threads.h"
 #include "model/decoder.h"
+#include "model/step_profile.h"
 #include "tensor/buffer.h"
 
 namespace octavo::model {
@@ -16,6 +17,15 @@ class Workspace {
   Workspace(const ModelConfig& config, base::ThreadPool& pool, RopeTable& rope);  // all outlive it
   ~Workspace();
   base::ThreadPool& pool() { return pool_; }
+
+  // Told of each operation as it ends; nullptr: nobody is. The profile outlives the runs.
+  void set_profile(StepProfile* profile) { profile_ = profile; }
+  void begun() {
+    if (profile_ != nullptr) profile_->begin();
+  }
+  void ended(Operation operation) {
+    if (profile_ != nullptr) profile_->end(operation);
+  }
 
   // Room for m rows; the contents of a smaller capacity are lost.
   void reserve(int64_t m);
@@ -39,6 +49,7 @@ class Workspace {
   const ModelConfig& config_;
   base::ThreadPool& pool_;
   RopeTable& rope_;
+  StepProfile* profile_ = nullptr;
   int64_t capacity_rows_ = 0;
 
   tensor::Buffer hidden_;         // [m, d_model] f32, the residual stream
