@@ -10,7 +10,9 @@
 #include <functional>
 #include <iterator>
 #include <map>
-#include <tuple>
+#include <numeric>
+#include <utility>
+#include <vector>
 
 #include "tensor/buffer.h"
 
@@ -51,13 +53,19 @@ double best_rate(int n_runs, double work, const std::function<void()>& run) {
   return best;
 }
 
+// Each thread's best run, summed: all run at once, but a neighbour need not leave all alone at once.
 double measure(base::ThreadPool& pool, const PeakLoop& loop) {
-  // 2 ms a run, so that among 40 some are left alone by the neighbours.
   const double iterations_per_second = best_rate(3, 1, [&] { loop.run(10'000); }) * 10'000;
   const auto n_iterations = static_cast<int64_t>(iterations_per_second * 0.002);
-  return best_rate(40, static_cast<double>(n_iterations) * loop.ops * pool.n_threads(), [&] {
-    pool.parallel_for(pool.n_threads(), [&](int64_t, int) { loop.run(n_iterations); });
-  });
+  std::vector<double> best(static_cast<size_t>(pool.n_threads()), 0);
+  for (int round = 0; round < 40; ++round) {
+    pool.parallel_for(pool.n_threads(), [&](int64_t, int thread) {
+      double& own = best[static_cast<size_t>(thread)];
+      own = std::max(
+          own, best_rate(1, static_cast<double>(n_iterations) * loop.ops, [&] { loop.run(n_iterations); }));
+    });
+  }
+  return std::accumulate(best.begin(), best.end(), 0.0);
 }
 
 // n a multiple of 16.
@@ -74,10 +82,10 @@ uint64_t combine(const uint64_t* words, int64_t n) {
 }  // namespace
 
 double measured_peak(base::ThreadPool& pool, Isa isa, PeakOf of) {
-  static std::map<std::tuple<Isa, PeakOf, int>, double> measured;
+  static std::map<std::pair<const PeakLoop*, int>, double> measured;
   const PeakLoop* loop = find_loop(isa, of);
   if (loop == nullptr) return 0;
-  const auto key = std::tuple(isa, of, pool.n_threads());
+  const auto key = std::pair(loop, pool.n_threads());
   if (const auto known = measured.find(key); known != measured.end()) return known->second;
   return measured[key] = measure(pool, *loop);
 }
