@@ -1,6 +1,6 @@
 #pragma once
-// Running a model: open a folder, submit a request, pull its text. One path for every surface (program,
-// Python, HTTP).
+// Running a model: open a folder, submit requests, pull their text. One path for every surface (program,
+// Python, HTTP). What a request gets does not depend on the others that run with it.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -8,15 +8,32 @@
 #include <utility>
 #include <vector>
 
+#include "octavo/logits_mask.h"
 #include "octavo/progress.h"
 #include "octavo/status.h"
 
 namespace octavo {
 
 struct EngineOptions {
-  int n_threads = 0;                   // 0: every core this process may use
-  std::optional<int64_t> max_context;  // tokens; default: the model's, as far as memory allows
-  std::string tokenizer;               // a folder or a tokenizer.json; empty: the model's
+  int n_threads = 0;                                  // 0: every core this process may use
+  std::optional<int64_t> max_context = std::nullopt;  // tokens; default: the model's, as far as memory allows
+  std::string tokenizer = "";                         // a folder or a tokenizer.json; empty: the model's
+
+  // Many requests at once (vLLM's names).
+  int64_t max_num_seqs = 64;             // outputs that run at once; the others wait
+  int64_t max_num_batched_tokens = 512;  // of one step, at least max_num_seqs; longer prompts run in chunks
+  int64_t max_waiting = 4096;            // outputs; more are refused with kResourceExhausted
+  std::optional<uint64_t> kv_cache_bytes =
+      std::nullopt;                   // of keys and values; default: 4 GiB or half of what is available
+  bool enable_prefix_caching = true;  // prompts that begin alike run their beginning once
+  // Tokens guessed from the sequence's own past and verified in one step: "auto" where that is measured to be
+  // faster, "off", "always". No answer depends on it.
+  std::string speculation = "auto";
+
+  // No weights: the answer is the prompt, then the end of text, through the same scheduler, pages, sampler
+  // and streams. The folder needs a tokenizer only; without a folder ("") the tokens are bytes.
+  bool echo = false;
+  int64_t echo_step_us = 0;  // microseconds that a step of the echo takes at least
 };
 
 // Unset fields take the model's generation_config.json, then these defaults (vLLM's names and meaning).
@@ -29,6 +46,7 @@ struct SamplingParams {
   float presence_penalty = 0;               // [-2, 2]; of tokens in the output
   float frequency_penalty = 0;              // [-2, 2]; of tokens in the output, as often as they are there
   std::optional<uint64_t> seed;             // default: drawn once per request from the operating system
+  int32_t n = 1;                            // outputs; number i draws with seed + i; 1 where greedy
   std::optional<int64_t>
       max_tokens;                 // default: generation_config's max_new_tokens, else to the context's end
   int64_t min_tokens = 0;         // no stop text, stop token or end of text comes before
@@ -41,6 +59,7 @@ struct SamplingParams {
   // For each token: its log-probability and the n likeliest of the model's own distribution, before penalties
   // and temperature. -1: all.
   std::optional<int32_t> logprobs;
+  std::optional<int32_t> prompt_logprobs;             // the same for the prompt's tokens
   std::vector<std::pair<int32_t, float>> logit_bias;  // token, addend
   std::vector<int32_t> allowed_token_ids;             // empty: all
   std::vector<std::string>
@@ -54,6 +73,8 @@ struct Request {
   std::vector<int32_t> token_ids;  // used instead of `prompt` when not empty
   bool add_special_tokens = true;  // to `prompt`: those the tokenizer puts around every text, such as a BOS
   SamplingParams sampling;
+  int32_t priority = 0;                    // smaller runs first; among equals, who came first
+  std::shared_ptr<const LogitsMask> mask;  // cloned for each output
 };
 
 enum class FinishReason { kNone, kStop, kLength, kCancelled };
@@ -71,10 +92,13 @@ struct TokenScore {
 };
 
 struct Delta {
-  std::string text;  // always whole UTF-8 characters; may be empty, as after a part of a long prompt
+  int32_t index = 0;                 // which of the request's n outputs
+  std::string text;                  // always whole UTF-8 characters; may be empty
   std::vector<int32_t> token_ids;    // a stop token is the last of them; its text is given only if asked for
   std::vector<TokenScore> logprobs;  // of each of token_ids, where the request asks for them
-  FinishReason finish = FinishReason::kNone;
+  // In the first Delta, where the request asks for them: of the tokens 1, 2, ... of the prompt.
+  std::vector<TokenScore> prompt_logprobs;
+  FinishReason finish = FinishReason::kNone;  // set in the last Delta of an output
   // What kStop is due to: one of `stop`, or one of `stop_token_ids`; neither at an end of text that is not
   // among these.
   std::optional<std::string> stop_text;
@@ -83,12 +107,17 @@ struct Delta {
 
 struct StreamStats {
   int64_t n_prompt_tokens = 0, n_output_tokens = 0;
+  int64_t n_cached_tokens = 0;  // of the prompt: found in the prefix cache
+  // From the first step to the first token, from there to the last.
   double prefill_seconds = 0, decode_seconds = 0;
+  // Seconds of the monotonic clock; 0 where it has not come to that.
+  double arrived = 0, scheduled = 0, first_token = 0, last_token = 0;
 };
 
-// A request under way. next() blocks, runs or waits for the model and detokenizes on the caller's thread;
-// nullopt after the Delta whose `finish` is set. Destroying it cancels the request.
-// progress: asked between layers whether to end with kCancelled, which ends the stream.
+// A request under way in the engine's own thread. next() waits for a token of any of its outputs and
+// detokenizes on the caller's thread; nullopt after the last Delta of every output. Destroying it cancels the
+// request.
+// progress: asked before and while waiting whether to end with kCancelled, which ends the stream.
 class Stream {
  public:
   class Impl;
@@ -97,10 +126,26 @@ class Stream {
   Stream& operator=(Stream&&) noexcept;
   ~Stream();
   Result<std::optional<Delta>> next(const Progress* progress = nullptr);
+  // May be called by any thread; next() then ends with kCancelled.
+  void cancel();
+  const std::vector<int32_t>& prompt_token_ids() const;
   StreamStats stats() const;
 
  private:
   std::unique_ptr<Impl> impl_;
+};
+
+// What the engine has done since it was opened, and what it does now.
+struct EngineStats {
+  int64_t n_steps = 0, n_rows = 0;  // forward passes, and the tokens that they ran
+  int64_t n_mixed_steps = 0;        // of prompts and of single tokens
+  int64_t n_chunked_steps = 0;      // of a part of a prompt that is not its end
+  int64_t n_prefix_hits = 0, n_cached_tokens = 0;
+  int64_t n_copied_pages = 0;                                // of outputs that share a prompt
+  int64_t n_drafted_tokens = 0, n_accepted_tokens = 0;       // guessed and run, and right
+  int64_t n_preempted = 0, n_cancelled = 0, n_finished = 0;  // outputs
+  int64_t n_running = 0, n_waiting = 0;                      // outputs
+  int64_t n_pages = 0, n_pages_in_use = 0, page_tokens = 0;
 };
 
 struct ModelInfo {
@@ -130,7 +175,12 @@ class Engine {
   const ModelInfo& model() const;
   // What generation_config.json sets; the rest is unset.
   const SamplingParams& default_sampling() const;
+  // Does not wait; may be called by many threads. Errors name the field; kResourceExhausted when too many
+  // wait.
   Result<Stream> submit(const Request& request);
+  // What submit() would refuse however little is under way.
+  Status check(const Request& request) const;
+  EngineStats stats() const;
   // Renders messages (and any template variable of `variables_json`, an object) with the model's chat
   // template, or with the Jinja text `chat_template` where that is not empty, to the prompt text that
   // `submit` should tokenize; the Request carries exactly one BOS.

@@ -1,5 +1,5 @@
 // Where text meets tokens: a model folder with its tokenizer, chat template and sampling defaults, and
-// requests as streams of text. Called by every surface; the forward pass is behind engine/generation.cc.
+// requests as streams of text. Called by every surface; the steps are behind engine/batch_engine.cc.
 #include "octavo/engine.h"
 
 #include <algorithm>
@@ -11,12 +11,15 @@
 
 #include "octavo/version.h"
 
+#include "api/echo.h"
 #include "api/generation_defaults.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/text_format.h"
-#include "engine/generation.h"
+#include "engine/batch_engine.h"
+#include "engine/decoder_step_model.h"
+#include "engine/echo_model.h"
 #include "engine/logits_reader.h"
 #include "engine/logprobs.h"
 #include "format/quant_manifest/quant_manifest.h"
@@ -27,7 +30,7 @@
 namespace octavo {
 
 struct Engine::State {
-  std::unique_ptr<engine::LoadedModel> loaded;
+  std::unique_ptr<engine::LoadedModel> loaded;  // none: an echo
   // Scoring token ids needs no tokenizer, and only chats need a template: what is missing is told when it is
   // asked for.
   Result<text::Tokenizer> tokenizer = not_found("");
@@ -35,15 +38,16 @@ struct Engine::State {
   SamplingParams defaults;
   std::vector<int32_t> eos_ids;
   ModelInfo info;
+  std::unique_ptr<engine::StepModel> steps;
+  std::unique_ptr<engine::BatchEngine> batch;  // its thread ends before what it runs on goes
+
+  Status read_text(const std::string& model_folder, const EngineOptions& options);
+  Status load(const std::string& model_folder, const EngineOptions& options, Progress* progress);
+  Status make_echo(const EngineOptions& options);
+  Result<engine::GenerationRequest> translate(const Request& request) const;
 };
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::string hex(uint64_t number) {
   std::string text(16, '0');
@@ -116,6 +120,35 @@ std::vector<TokenLogprob> public_logprobs(const std::vector<engine::RankedLogpro
   return out;
 }
 
+TokenScore public_score(const engine::StepLogprobs& logprobs) {
+  return {public_logprob(logprobs.chosen), public_logprobs(logprobs.top)};
+}
+
+double monotonic_seconds(engine::GenerationTimes::Point point) {
+  return std::chrono::duration<double>(point.time_since_epoch()).count();
+}
+
+Result<engine::BatchOptions> batch_options(const EngineOptions& options) {
+  engine::BatchOptions batch;
+  batch.max_sequences = options.max_num_seqs;
+  batch.max_step_tokens = options.max_num_batched_tokens;
+  batch.max_waiting = options.max_waiting;
+  batch.prefix_cache = options.enable_prefix_caching;
+  if (options.kv_cache_bytes && *options.kv_cache_bytes == 0) {
+    return invalid_argument("kv_cache_bytes: expected at least 1, found 0");
+  }
+  batch.kv_bytes = options.kv_cache_bytes.value_or(0);
+  if (options.speculation == "off") {
+    batch.speculation = engine::Speculation::kOff;
+  } else if (options.speculation == "always") {
+    batch.speculation = engine::Speculation::kAlways;
+  } else if (options.speculation != "auto") {
+    return invalid_argument("speculation: expected \"auto\", \"off\" or \"always\", found " +
+                            base::quoted(options.speculation));
+  }
+  return batch;
+}
+
 // Each text as the tokens that write it, at a text's beginning and after a space.
 Result<std::vector<std::vector<int32_t>>> spell(const std::vector<std::string>& texts,
                                                 const text::Tokenizer& tokenizer, int64_t n_vocab) {
@@ -184,80 +217,128 @@ const char* finish_reason_name(FinishReason reason) {
 class Stream::Impl {
  public:
   // decoder: none gives no text.
-  Impl(std::shared_ptr<void> state, std::unique_ptr<engine::Generation> generation,
-       std::optional<text::StreamDecoder> decoder, const SamplingParams& sampling)
+  Impl(std::shared_ptr<void> state, std::shared_ptr<engine::Generation> generation,
+       std::vector<int32_t> prompt, std::optional<text::StreamDecoder> decoder,
+       const SamplingParams& sampling)
       : state_(std::move(state)),
         generation_(std::move(generation)),
-        decoder_(std::move(decoder)),
+        prompt_(std::move(prompt)),
+        outputs_(static_cast<size_t>(sampling.n)),
+        n_unfinished_(sampling.n),
         stop_(sampling.stop),
         stop_token_ids_(sampling.stop_token_ids),
         min_tokens_(sampling.min_tokens),
-        keep_stop_token_(sampling.include_stop_str_in_output) {}
+        keep_stop_token_(sampling.include_stop_str_in_output),
+        prompt_logprobs_due_(sampling.prompt_logprobs.has_value()) {
+    for (Output& output : outputs_) output.decoder = decoder;
+  }
+  ~Impl() { generation_->cancel(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   Result<std::optional<Delta>> next(const Progress* progress) {
-    if (finished_) return std::optional<Delta>();
-    const auto start = Clock::now();
-    const bool in_prefill = generation_->n_output_tokens() == 0;
-    auto step = generation_->step(progress);
-    (in_prefill ? prefill_seconds_ : decode_seconds_) += seconds_since(start);
-    finished_ = !step.ok() || step->finish != engine::Finish::kNone;
-    if (!step.ok()) return step.status();
-
-    Delta delta;
-    if (!step->token) return std::optional(std::move(delta));
-    delta.token_ids.push_back(*step->token);
-    if (step->logprobs) {
-      delta.logprobs.push_back(
-          {public_logprob(step->logprobs->chosen), public_logprobs(step->logprobs->top)});
+    while (n_unfinished_ > 0) {
+      auto step = generation_->step(progress);
+      if (!step.ok()) {
+        n_unfinished_ = 0;
+        return step.status();
+      }
+      Output& output = outputs_[static_cast<size_t>(step->output)];
+      if (output.finished) continue;  // the engine was ahead of a stop text
+      auto delta = take(*step, output);
+      if (!delta.ok()) n_unfinished_ = 0;
+      if (!delta.ok()) return delta.status();
+      if (output.finished) --n_unfinished_;
+      return std::optional(std::move(*delta));
     }
-    if (decoder_) OCTAVO_RETURN_IF_ERROR(decode(*step, delta));
-    set_finish(*step, delta);
-    return std::optional(std::move(delta));
+    return std::optional<Delta>();
   }
 
+  void cancel() { generation_->cancel(); }
+  const std::vector<int32_t>& prompt() const { return prompt_; }
+
   StreamStats stats() const {
-    return {generation_->n_prompt_tokens(), generation_->n_output_tokens(), prefill_seconds_,
-            decode_seconds_};
+    const engine::GenerationTimes times = generation_->times();
+    const auto between = [](auto from, auto to) {
+      return std::max(0.0, monotonic_seconds(to) - monotonic_seconds(from));
+    };
+    StreamStats stats;
+    stats.n_prompt_tokens = generation_->n_prompt_tokens();
+    stats.n_output_tokens = n_output_tokens_;
+    stats.n_cached_tokens = generation_->n_cached_tokens();
+    stats.prefill_seconds = between(times.scheduled, times.first_token);
+    stats.decode_seconds = between(times.first_token, times.last_token);
+    stats.arrived = monotonic_seconds(times.arrived);
+    stats.scheduled = monotonic_seconds(times.scheduled);
+    stats.first_token = monotonic_seconds(times.first_token);
+    stats.last_token = monotonic_seconds(times.last_token);
+    return stats;
   }
 
  private:
-  Status decode(const engine::GenerationStep& step, Delta& delta) {
-    const bool may_stop = generation_->n_output_tokens() > min_tokens_;
+  struct Output {
+    std::optional<text::StreamDecoder> decoder;
+    int64_t n_tokens = 0;
+    bool finished = false;
+  };
+
+  Result<Delta> take(const engine::GenerationStep& step, Output& output) {
+    Delta delta;
+    delta.index = step.output;
+    delta.token_ids.push_back(step.token);
+    ++output.n_tokens;
+    ++n_output_tokens_;
+    if (step.logprobs) delta.logprobs.push_back(public_score(*step.logprobs));
+    if (std::exchange(prompt_logprobs_due_, false)) {
+      for (const auto& logprobs : generation_->take_prompt_logprobs()) {
+        delta.prompt_logprobs.push_back(public_score(logprobs));
+      }
+    }
+    output.finished = step.finish != engine::Finish::kNone;
+    if (output.decoder) OCTAVO_RETURN_IF_ERROR(decode(step, output, delta));
+    set_finish(step, output, delta);
+    return delta;
+  }
+
+  Status decode(const engine::GenerationStep& step, Output& output, Delta& delta) const {
+    const bool may_stop = output.n_tokens > min_tokens_;
     // A stop token ends the text without being part of it.
     if (step.finish != engine::Finish::kStop || keep_stop_token_) {
-      OCTAVO_ASSIGN_OR_RETURN(delta.text, decoder_->push(*step.token, may_stop));
+      OCTAVO_ASSIGN_OR_RETURN(delta.text, output.decoder->push(step.token, may_stop));
     }
-    if (finished_) {
-      OCTAVO_ASSIGN_OR_RETURN(const std::string rest, decoder_->flush(may_stop));
+    if (output.finished) {
+      OCTAVO_ASSIGN_OR_RETURN(const std::string rest, output.decoder->flush(may_stop));
       delta.text += rest;
     }
     return {};
   }
 
-  void set_finish(const engine::GenerationStep& step, Delta& delta) {
-    if (decoder_ && decoder_->stopped_by()) {
+  void set_finish(const engine::GenerationStep& step, Output& output, Delta& delta) {
+    if (output.decoder && output.decoder->stopped_by()) {
       delta.finish = FinishReason::kStop;
-      delta.stop_text = stop_[*decoder_->stopped_by()];
+      delta.stop_text = stop_[*output.decoder->stopped_by()];
+      generation_->cancel(step.output);
     } else if (step.finish == engine::Finish::kStop) {
       delta.finish = FinishReason::kStop;
       const bool asked_for =
-          std::find(stop_token_ids_.begin(), stop_token_ids_.end(), *step.token) != stop_token_ids_.end();
+          std::find(stop_token_ids_.begin(), stop_token_ids_.end(), step.token) != stop_token_ids_.end();
       if (asked_for) delta.stop_token = step.token;
     } else if (step.finish == engine::Finish::kLength) {
       delta.finish = FinishReason::kLength;
     }
-    finished_ = delta.finish != FinishReason::kNone;
+    output.finished = delta.finish != FinishReason::kNone;
   }
 
   std::shared_ptr<void> state_;  // keeps model and tokenizer alive
-  std::unique_ptr<engine::Generation> generation_;
-  std::optional<text::StreamDecoder> decoder_;
+  std::shared_ptr<engine::Generation> generation_;
+  std::vector<int32_t> prompt_;
+  std::vector<Output> outputs_;
+  int32_t n_unfinished_;
   std::vector<std::string> stop_;
   std::vector<int32_t> stop_token_ids_;
   int64_t min_tokens_;
-  bool keep_stop_token_;
-  double prefill_seconds_ = 0, decode_seconds_ = 0;
-  bool finished_ = false;
+  bool keep_stop_token_, prompt_logprobs_due_;
+  int64_t n_output_tokens_ = 0;
 };
 
 Stream::Stream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -265,6 +346,8 @@ Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
 Result<std::optional<Delta>> Stream::next(const Progress* progress) { return impl_->next(progress); }
+void Stream::cancel() { impl_->cancel(); }
+const std::vector<int32_t>& Stream::prompt_token_ids() const { return impl_->prompt(); }
 StreamStats Stream::stats() const { return impl_->stats(); }
 
 // --- Engine ---
@@ -277,23 +360,71 @@ Engine::~Engine() = default;
 Result<Engine> Engine::open(const std::string& model_folder, const EngineOptions& options,
                             Progress* progress) {
   auto state = std::make_shared<State>();
-  state->tokenizer = text::Tokenizer::load(options.tokenizer.empty() ? model_folder : options.tokenizer);
-  const bool may_lack =
-      options.tokenizer.empty() && state->tokenizer.status().code() == StatusCode::kNotFound;
-  if (!state->tokenizer.ok() && !may_lack) return state->tokenizer.status();
-  if (base::is_folder(options.tokenizer)) state->chat_template = text::load_chat_template(options.tokenizer);
-  if (!state->chat_template.ok()) state->chat_template = text::load_chat_template(model_folder);
-  OCTAVO_ASSIGN_OR_RETURN(state->loaded, engine::LoadedModel::load(model_folder, options.n_threads,
-                                                                   options.max_context, progress));
-  OCTAVO_ASSIGN_OR_RETURN(
-      const api::GenerationDefaults defaults,
-      api::read_generation_defaults(state->loaded->checkpoint().generation_config(),
-                                    base::join_path(model_folder, "generation_config.json"),
-                                    state->loaded->config().n_vocab));
-  state->defaults = defaults.sampling;
-  state->eos_ids = unite_eos(state->loaded->config(), defaults.eos_ids);
-  OCTAVO_ASSIGN_OR_RETURN(state->info, describe(*state->loaded));
+  OCTAVO_ASSIGN_OR_RETURN(const engine::BatchOptions batch, batch_options(options));
+  OCTAVO_RETURN_IF_ERROR(state->read_text(model_folder, options));
+  OCTAVO_RETURN_IF_ERROR(options.echo ? state->make_echo(options)
+                                      : state->load(model_folder, options, progress));
+  OCTAVO_ASSIGN_OR_RETURN(state->batch, engine::BatchEngine::start(*state->steps, batch));
   return Engine(std::move(state));
+}
+
+Status Engine::State::read_text(const std::string& model_folder, const EngineOptions& options) {
+  if (options.echo && model_folder.empty() && options.tokenizer.empty()) {
+    tokenizer = api::make_byte_tokenizer();
+    chat_template = api::make_echo_template();
+    return tokenizer.status();
+  }
+  tokenizer = text::Tokenizer::load(options.tokenizer.empty() ? model_folder : options.tokenizer);
+  const bool may_lack =
+      options.tokenizer.empty() && !options.echo && tokenizer.status().code() == StatusCode::kNotFound;
+  if (!tokenizer.ok() && !may_lack) return tokenizer.status();
+  if (base::is_folder(options.tokenizer)) chat_template = text::load_chat_template(options.tokenizer);
+  if (!chat_template.ok()) chat_template = text::load_chat_template(model_folder);
+  return {};
+}
+
+Status Engine::State::load(const std::string& model_folder, const EngineOptions& options,
+                           Progress* progress) {
+  OCTAVO_ASSIGN_OR_RETURN(
+      loaded, engine::LoadedModel::load(model_folder, options.n_threads, options.max_context, progress));
+  OCTAVO_ASSIGN_OR_RETURN(
+      const api::GenerationDefaults found,
+      api::read_generation_defaults(loaded->checkpoint().generation_config(),
+                                    base::join_path(model_folder, "generation_config.json"),
+                                    loaded->config().n_vocab));
+  defaults = found.sampling;
+  eos_ids = unite_eos(loaded->config(), found.eos_ids);
+  OCTAVO_ASSIGN_OR_RETURN(info, describe(*loaded));
+  steps = std::make_unique<engine::DecoderStepModel>(*loaded);
+  return {};
+}
+
+Status Engine::State::make_echo(const EngineOptions& options) {
+  constexpr int64_t kEchoContext = 4096;
+  engine::EchoModel::Options echo;
+  echo.n_vocab = tokenizer->id_limit();
+  echo.max_context = options.max_context.value_or(kEchoContext);
+  if (echo.max_context < 2) {
+    return invalid_argument("max_context: expected at least 2, found " + std::to_string(echo.max_context));
+  }
+  if (!tokenizer->eos_id()) return not_found("echo: the tokenizer names no end-of-text token (eos_token)");
+  if (options.echo_step_us < 0) {
+    return invalid_argument("echo_step_us: expected at least 0, found " +
+                            std::to_string(options.echo_step_us));
+  }
+  echo.end_token = *tokenizer->eos_id();
+  echo.step_time = std::chrono::microseconds(options.echo_step_us);
+  echo.n_threads = std::max(1, options.n_threads);
+  eos_ids = {echo.end_token};
+  info.architecture = "echo";
+  info.quantization = "none";
+  info.n_vocab = echo.n_vocab;
+  info.max_context = echo.max_context;
+  info.isa = "none";
+  info.n_threads = echo.n_threads;
+  info.fingerprint = "echo";
+  steps = std::make_unique<engine::EchoModel>(echo);
+  return {};
 }
 
 const ModelInfo& Engine::model() const { return state_->info; }
@@ -304,29 +435,48 @@ Result<std::vector<int32_t>> Engine::tokenize(const std::string& text, bool add_
   return state_->tokenizer->encode(text, add_special_tokens);
 }
 
-Result<Stream> Engine::submit(const Request& request) {
-  if (!state_->tokenizer.ok()) return state_->tokenizer.status();
+// Text to tokens, names to numbers: the request as the batching engine takes it.
+Result<engine::GenerationRequest> Engine::State::translate(const Request& request) const {
+  if (!tokenizer.ok()) return tokenizer.status();
   const SamplingParams& sampling = request.sampling;
   OCTAVO_RETURN_IF_ERROR(check_sampling_params(sampling));
   engine::GenerationRequest wanted;
   wanted.prompt = request.token_ids;
   if (request.token_ids.empty()) {
-    auto encoded = state_->tokenizer->encode(request.prompt, request.add_special_tokens);
+    auto encoded = tokenizer->encode(request.prompt, request.add_special_tokens);
     if (!encoded.ok()) return encoded.status().with_context("prompt");
     wanted.prompt = std::move(encoded).value();
   }
-  wanted.sampling = api::resolve_sampling(sampling, state_->defaults);
-  wanted.max_tokens = sampling.max_tokens ? sampling.max_tokens : state_->defaults.max_tokens;
+  wanted.sampling = api::resolve_sampling(sampling, defaults);
+  wanted.max_tokens = sampling.max_tokens ? sampling.max_tokens : defaults.max_tokens;
+  if (sampling.n > 1 && wanted.sampling.temperature < engine::kGreedyTemperature) {
+    return invalid_argument("n: expected 1 where sampling is greedy (a temperature of 0), found " +
+                            std::to_string(sampling.n));
+  }
   wanted.n_logprobs = sampling.logprobs;
+  wanted.n_prompt_logprobs = sampling.prompt_logprobs;
+  wanted.n_outputs = sampling.n;
+  wanted.priority = request.priority;
+  wanted.mask = request.mask;
   wanted.rules.allowed = sampling.allowed_token_ids;
   wanted.rules.bias = sampling.logit_bias;
-  OCTAVO_ASSIGN_OR_RETURN(wanted.rules.forbidden,
-                          spell(sampling.bad_words, *state_->tokenizer, state_->info.n_vocab));
+  OCTAVO_ASSIGN_OR_RETURN(wanted.rules.forbidden, spell(sampling.bad_words, *tokenizer, info.n_vocab));
   wanted.rules.min_tokens = sampling.min_tokens;
   wanted.rules.stop_ids = sampling.stop_token_ids;
   if (!sampling.ignore_eos) {
-    wanted.rules.stop_ids.insert(wanted.rules.stop_ids.end(), state_->eos_ids.begin(), state_->eos_ids.end());
+    wanted.rules.stop_ids.insert(wanted.rules.stop_ids.end(), eos_ids.begin(), eos_ids.end());
   }
+  return wanted;
+}
+
+Status Engine::check(const Request& request) const {
+  OCTAVO_ASSIGN_OR_RETURN(const engine::GenerationRequest wanted, state_->translate(request));
+  return state_->batch->check(wanted);
+}
+
+Result<Stream> Engine::submit(const Request& request) {
+  OCTAVO_ASSIGN_OR_RETURN(engine::GenerationRequest wanted, state_->translate(request));
+  const SamplingParams& sampling = request.sampling;
   std::optional<text::StreamDecoder> decoder;
   if (sampling.detokenize) {
     OCTAVO_ASSIGN_OR_RETURN(
@@ -334,8 +484,33 @@ Result<Stream> Engine::submit(const Request& request) {
                                              sampling.include_stop_str_in_output));
     OCTAVO_RETURN_IF_ERROR(decoder->follow(wanted.prompt));
   }
-  OCTAVO_ASSIGN_OR_RETURN(auto generation, engine::Generation::start(*state_->loaded, std::move(wanted)));
-  return Stream(std::make_unique<Stream::Impl>(state_, std::move(generation), std::move(decoder), sampling));
+  std::vector<int32_t> prompt = wanted.prompt;
+  OCTAVO_ASSIGN_OR_RETURN(auto generation, state_->batch->submit(std::move(wanted)));
+  return Stream(std::make_unique<Stream::Impl>(state_, std::move(generation), std::move(prompt),
+                                               std::move(decoder), sampling));
+}
+
+EngineStats Engine::stats() const {
+  const engine::BatchCounters counters = state_->batch->counters();
+  EngineStats stats;
+  stats.n_steps = counters.n_steps;
+  stats.n_rows = counters.n_rows;
+  stats.n_mixed_steps = counters.n_mixed_steps;
+  stats.n_chunked_steps = counters.n_chunked_steps;
+  stats.n_copied_pages = counters.n_copied_pages;
+  stats.n_prefix_hits = counters.n_prefix_hits;
+  stats.n_cached_tokens = counters.n_cached_tokens;
+  stats.n_drafted_tokens = counters.n_drafted;
+  stats.n_accepted_tokens = counters.n_accepted;
+  stats.n_preempted = counters.n_preempted;
+  stats.n_cancelled = counters.n_cancelled;
+  stats.n_finished = counters.n_finished;
+  stats.n_running = counters.n_running;
+  stats.n_waiting = counters.n_waiting;
+  stats.n_pages = counters.n_pages;
+  stats.n_pages_in_use = counters.n_pages_in_use;
+  stats.page_tokens = engine::kPageTokens;
+  return stats;
 }
 
 Result<Request> Engine::chat_request(const std::string& variables_json,
@@ -351,6 +526,7 @@ Result<Request> Engine::chat_request(const std::string& variables_json,
 }
 
 Result<std::vector<float>> Engine::logits(const std::vector<int32_t>& token_ids, const Progress* progress) {
+  if (state_->loaded == nullptr) return unsupported("an echo has no logits");
   engine::LoadedModel& loaded = *state_->loaded;
   OCTAVO_RETURN_IF_ERROR(check_ids(token_ids, loaded));
   const size_t n_logits = token_ids.size() * static_cast<size_t>(loaded.config().n_vocab);
@@ -373,6 +549,7 @@ Result<std::vector<float>> Engine::logits(const std::vector<int32_t>& token_ids,
 
 Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& token_ids, int32_t top_n,
                                                   const Progress* progress) {
+  if (state_->loaded == nullptr) return unsupported("an echo has no logits");
   engine::LoadedModel& loaded = *state_->loaded;
   const int64_t n_vocab = loaded.config().n_vocab;
   OCTAVO_RETURN_IF_ERROR(check_ids(token_ids, loaded));

@@ -119,9 +119,12 @@ Status check_sampling_params(const SamplingParams& params) {
         "min_tokens: expected at most max_tokens = " + std::to_string(*params.max_tokens) + ", found " +
         std::to_string(params.min_tokens));
   }
-  if (params.logprobs.value_or(0) < -1) {
-    return invalid_argument("logprobs: expected -1 (the whole vocabulary) or at least 0, found " +
-                            std::to_string(*params.logprobs));
+  if (params.n < 1) return invalid_argument("n: expected at least 1, found " + std::to_string(params.n));
+  for (const auto& [name, wanted] :
+       {std::pair("logprobs", params.logprobs), std::pair("prompt_logprobs", params.prompt_logprobs)}) {
+    if (wanted.value_or(0) >= -1) continue;
+    return invalid_argument(std::string(name) + ": expected -1 (the whole vocabulary) or at least 0, found " +
+                            std::to_string(*wanted));
   }
   if (!params.detokenize && !params.stop.empty()) {
     return invalid_argument("stop: texts are found in text, and detokenize is false; use stop_token_ids");

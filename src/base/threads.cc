@@ -111,7 +111,7 @@ struct ThreadPool::State {
   std::atomic<bool> stopping{false};
   std::atomic<bool> busy{false};
   // Written before the gate opens, read only inside it.
-  const std::function<void(int64_t, int)>* task = nullptr;
+  const TaskRef* task = nullptr;
   int64_t n_tasks = 0;
   std::exception_ptr thrown;  // guarded by `mutex`
 
@@ -220,7 +220,7 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::n_threads() const { return static_cast<int>(state_->workers.size()) + 1; }
 
-void ThreadPool::parallel_for(int64_t n_tasks, const std::function<void(int64_t i, int thread)>& task) {
+void ThreadPool::parallel_for(int64_t n_tasks, TaskRef task) {
   State& state = *state_;
   OCTAVO_CHECK(!state.busy.exchange(true));
   const FlushDenormals flush;  // the caller's share must come out as the workers' would

@@ -2,8 +2,8 @@
 // The thread pool. Work is cut into tasks by shape alone, never by the number of threads, and no two tasks
 // add into the same number; so results do not depend on the number of threads (docs/NUMERICS.md).
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <type_traits>
 
 namespace octavo::base {
 
@@ -23,6 +23,22 @@ class FlushDenormals {
   uint64_t saved_;
 };
 
+// A task that the caller keeps: std::function would allocate for each loop of a step.
+class TaskRef {
+ public:
+  template <class Task>
+  requires std::is_invocable_v<const Task&, int64_t, int> &&(!std::is_same_v<Task, TaskRef>)
+      TaskRef(const Task& task)  // NOLINT(google-explicit-constructor): lambdas are passed as they are
+      : task_(&task),
+        call_([](const void* kept, int64_t i, int thread) { (*static_cast<const Task*>(kept))(i, thread); }) {
+  }
+  void operator()(int64_t i, int thread) const { call_(task_, i, thread); }
+
+ private:
+  const void* task_;
+  void (*call_)(const void* task, int64_t i, int thread);
+};
+
 class ThreadPool {
  public:
   explicit ThreadPool(int n_threads);  // includes the calling thread; <= 0: available_cores()
@@ -34,7 +50,7 @@ class ThreadPool {
   // Calls task(i, thread) for i in [0, n_tasks), each once, in any order, on the workers and the caller, with
   // thread in [0, n_threads()); returns when all are done. Not reentrant; one caller at a time.
   // When a task throws, no new one begins and the first exception comes out here.
-  void parallel_for(int64_t n_tasks, const std::function<void(int64_t i, int thread)>& task);
+  void parallel_for(int64_t n_tasks, TaskRef task);
 
  private:
   struct State;

@@ -1,28 +1,36 @@
 #pragma once
-// One request from prompt to last token: prefill in chunks, then a token a step. The caller (api/engine.cc)
-// pulls; a scheduler that batches many requests can stand behind the same step() later.
+// One request on its way through the engine (engine/batch_engine.h): what it asks for, and the tokens of its
+// outputs as they come.
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "octavo/logits_mask.h"
 #include "octavo/progress.h"
 #include "octavo/status.h"
 
-#include "engine/loaded_model.h"
 #include "engine/logprobs.h"
 #include "engine/sampler.h"
-#include "engine/sequence_cache.h"
 #include "engine/token_rules.h"
 
 namespace octavo::engine {
 
 struct GenerationRequest {
-  std::vector<int32_t> prompt;  // at least one token
-  SamplingConfig sampling;
+  std::vector<int32_t> prompt;        // at least one token
+  SamplingConfig sampling;            // of output 0; output i draws with seed + i
   std::optional<int64_t> max_tokens;  // >= 1; default and upper bound: to the context's end
-  TokenRules rules;                   // any of rules.stop_ids ends the text and is its last token
+  TokenRules rules;                   // any of rules.stop_ids ends an output and is its last token
   std::optional<int32_t> n_logprobs;  // report the chosen token's log-probability and the n best; -1: all
+  std::optional<int32_t> n_prompt_logprobs;  // the same for each token of the prompt but the first
+  int32_t n_outputs = 1;
+  int32_t priority = 0;                    // smaller runs first; among equals, who came first
+  std::shared_ptr<const LogitsMask> mask;  // cloned for each output
 };
 
 enum class Finish { kNone, kStop, kLength };
@@ -34,43 +42,62 @@ struct StepLogprobs {
 };
 
 struct GenerationStep {
-  std::optional<int32_t> token;  // none after a prefill chunk that was not the last
+  int32_t token = 0;
+  int32_t output = 0;  // which of the request's
   Finish finish = Finish::kNone;
-  std::optional<StepLogprobs> logprobs;  // with a token, where n_logprobs asks for them
+  std::optional<StepLogprobs> logprobs;  // where n_logprobs asks for them
 };
 
+// When what happened to a request; the epoch where it has not.
+struct GenerationTimes {
+  using Point = std::chrono::steady_clock::time_point;
+  Point arrived, scheduled, first_token, last_token;
+};
+
+// Tokens between the engine's thread and the one that reads them.
 class Generation {
  public:
-  // Errors name the field: an empty prompt or one that fills the context, a token that the model lacks,
-  // sampling settings out of range.
-  static Result<std::unique_ptr<Generation>> start(LoadedModel& loaded, GenerationRequest request);
+  Generation(int64_t n_prompt, int32_t n_outputs);
 
-  // Holds loaded.mutex() while the model runs. Not to be called after a step that finished or failed.
-  // progress: asked between layers whether to end with kCancelled.
+  // Waits for the next token of any output. Not to be called after every output has finished, or after an
+  // error. progress: asked before and while waiting whether to end with kCancelled.
   Result<GenerationStep> step(const Progress* progress = nullptr);
+  // No more tokens come, and the pages are given back before the engine's next step.
+  void cancel();
+  void cancel(int32_t output);
+
   int64_t n_prompt_tokens() const { return n_prompt_; }
-  int64_t n_output_tokens() const { return static_cast<int64_t>(tokens_.size()) - n_prompt_; }
+  int64_t n_cached_tokens() const;  // of the prompt, found in the prefix cache
+  GenerationTimes times() const;
+  // Once the first token is there: of the tokens 1, 2, ... of the prompt, where the request asks for them.
+  std::vector<StepLogprobs> take_prompt_logprobs();
 
  private:
-  Generation(LoadedModel& loaded, GenerationRequest request, int64_t max_tokens);
-  // Runs the next tokens that are not cached; true when logits_ are those after the last.
-  Result<bool> run_model(const Progress* progress);
-  // The next token out of logits_.
-  Result<GenerationStep> choose();
+  friend class BatchEngine;
+  struct Made {
+    int32_t token = 0, output = 0;
+    Finish finish = Finish::kNone;
+    bool with_logprobs = false;
+  };
+  // The engine's side.
+  void reserve(int64_t n_tokens);
+  void start(int64_t n_cached);
+  void push(GenerationStep& step);
+  void push_prompt_logprobs(StepLogprobs logprobs);
+  void fail(const Status& status);
+  bool is_cancelled(int32_t output) const;
 
-  LoadedModel& loaded_;
-  SamplingConfig sampling_;
-  TokenRules rules_;
-  std::optional<int32_t> n_logprobs_;
-  std::vector<int32_t> tokens_;  // prompt and output
-  int64_t n_prompt_, max_tokens_;
-  int64_t n_cached_ = 0;  // tokens whose keys and values are in cache_
-  SequenceCache cache_;
-  std::vector<float> logits_;      // [n_vocab]
-  std::vector<float> raw_logits_;  // logits_ before rules and penalties, when log-probabilities are wanted
-  SamplerScratch scratch_;
-  std::vector<float> rules_scratch_;
-  std::vector<int32_t> order_scratch_;
+  const int64_t n_prompt_;
+  std::vector<std::atomic<bool>> cancelled_;  // [n_outputs]
+  mutable std::mutex mutex_;                  // guards what follows
+  std::condition_variable came_;
+  std::vector<Made> made_;  // those before next_ were read
+  size_t next_ = 0;
+  std::deque<StepLogprobs> logprobs_;  // of those of made_ that have some
+  std::vector<StepLogprobs> prompt_logprobs_;
+  std::optional<Status> failure_;
+  int64_t n_cached_ = 0;
+  GenerationTimes times_;
 };
 
 }  // namespace octavo::engine

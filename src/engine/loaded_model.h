@@ -2,13 +2,13 @@
 // A checkpoint folder in memory, and the threads that run it.
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "octavo/progress.h"
 #include "octavo/status.h"
 
+#include "base/fair_mutex.h"
 #include "base/threads.h"
 #include "format/checkpoint.h"
 #include "kernels/isa.h"
@@ -36,7 +36,7 @@ class LoadedModel {
   // of.
   int64_t max_context() const { return max_context_; }
   // A Model runs one batch at a time and keeps its rows until the logits are read: hold this for both.
-  std::mutex& mutex() { return mutex_; }
+  base::FairMutex& mutex() { return mutex_; }
 
  private:
   LoadedModel(format::Checkpoint checkpoint, std::unique_ptr<base::ThreadPool> pool,
@@ -49,7 +49,7 @@ class LoadedModel {
   kernels::Isa isa_;
   model::KvType kv_type_;
   int64_t max_context_;
-  std::mutex mutex_;
+  base::FairMutex mutex_;
 };
 
 }  // namespace octavo::engine

@@ -132,7 +132,7 @@ Result<PerplexityResult> measure_perplexity(engine::LoadedModel& model, engine::
   }
   int64_t length = std::min(options.window_tokens, model.max_context());
   std::unique_lock model_lock(model.mutex(), std::defer_lock);
-  std::unique_lock<std::mutex> base_lock;
+  std::unique_lock<base::FairMutex> base_lock;
   if (base != nullptr) {
     if (base->config().n_vocab != model.config().n_vocab) {
       return invalid_argument("cannot compare models of different vocabularies: the model has " +

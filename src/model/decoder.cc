@@ -205,7 +205,7 @@ struct Model::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  void embed(std::span<const BatchSequence> batch, float* h) const;
+  void embed(std::span<const BatchSequence> batch, float* h);
   uint64_t packed_bytes() const;
 
   ModelConfig config;  // the layers and the workspace point at it
@@ -218,11 +218,12 @@ struct Model::State {
   Linear lm_head;
   RopeTable rope;
   Workspace workspace;
-  int64_t n_rows = 0;  // of the last batch, in workspace.hidden_
+  int64_t n_rows = 0;           // of the last batch, in workspace.hidden_
+  std::vector<int32_t> tokens;  // of the batch, one after the other
 };
 
-void Model::State::embed(std::span<const BatchSequence> batch, float* h) const {
-  std::vector<int32_t> tokens;
+void Model::State::embed(std::span<const BatchSequence> batch, float* h) {
+  tokens.clear();
   for (const BatchSequence& sequence : batch) {
     tokens.insert(tokens.end(), sequence.tokens.begin(), sequence.tokens.end());
   }
