@@ -20,7 +20,7 @@ LAYERS = [  # lowest first
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 SURFACES = {"cli"}
-PUBLIC_FOR_ALL = {"octavo/status.h", "octavo/version.h", "octavo/progress.h"}  # the rest is the facade's, api/
+PUBLIC_FOR_ALL = {"octavo/status.h", "octavo/version.h", "octavo/progress.h", "octavo/logits_mask.h"}  # the rest is the facade's, api/
 THIRD_PARTY = {  # header prefix -> the one folder that includes it
     "boost/json": "base",
     "yaml.h": "base",

@@ -24,7 +24,9 @@ struct EngineOptions {
   int64_t max_num_batched_tokens = 512;  // of one step, at least max_num_seqs; longer prompts run in chunks
   int64_t max_waiting = 4096;            // outputs; more are refused with kResourceExhausted
   std::optional<uint64_t> kv_cache_bytes =
-      std::nullopt;                   // of keys and values; default: 4 GiB or half of what is available
+      std::nullopt;  // of keys and values; default: 4 GiB or half of what is available
+  std::string kv_cache_dtype =
+      "auto";  // "auto": bf16 (fp32 for F32 checkpoints); "int8": half of bf16's memory
   bool enable_prefix_caching = true;  // prompts that begin alike run their beginning once
   // Tokens guessed from the sequence's own past and verified in one step: "auto" where that is measured to be
   // faster, "off", "always". No answer depends on it.

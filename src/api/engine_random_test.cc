@@ -131,7 +131,7 @@ void show_and_check(const std::string& what, const EngineStats& stats, int64_t n
 }
 
 void compare(const std::string& what, const std::string& model, int n_requests, uint64_t kv_cache_bytes,
-             int n_threads, int64_t n_at_least) {
+             int n_threads, int64_t n_at_least, const std::string& kv_cache_dtype = "auto") {
   Dice dice(7);
   std::vector<Request> requests;
   std::vector<Answer> alone;
@@ -139,6 +139,7 @@ void compare(const std::string& what, const std::string& model, int n_requests, 
     Engine engine = open(model, {.n_threads = 2,
                                  .max_num_seqs = 1,
                                  .max_num_batched_tokens = 512,
+                                 .kv_cache_dtype = kv_cache_dtype,
                                  .enable_prefix_caching = false,
                                  .speculation = "off"});
     requests = make_requests(n_requests, static_cast<int32_t>(engine.model().n_vocab), dice);
@@ -152,6 +153,7 @@ void compare(const std::string& what, const std::string& model, int n_requests, 
                                .max_num_seqs = 24,
                                .max_num_batched_tokens = 96,
                                .kv_cache_bytes = kv_cache_bytes,
+                               .kv_cache_dtype = kv_cache_dtype,
                                .speculation = "always"});
   check_together(engine, requests, alone, dice);
   show_and_check(what, engine.stats(), n_at_least);
@@ -181,6 +183,11 @@ TEST(EngineUnderLoad, Int8ModelOnAnotherNumberOfThreads) {
   const int n = base::kSanitized ? kFewRequests : 300;
   compare("int8", folder, n, bytes_of_demo_pages(16), 3, base::kSanitized ? 1 : 100);
   std::filesystem::remove_all(folder);
+}
+
+TEST(EngineUnderLoad, Int8KeysAndValues) {
+  const int n = base::kSanitized ? kFewRequests : 300;
+  compare("int8 keys and values", kDemo, n, bytes_of_demo_pages(9), 2, base::kSanitized ? 1 : 100, "int8");
 }
 
 TEST(EngineUnderLoad, ThousandsOfRequestsToTheEcho) {

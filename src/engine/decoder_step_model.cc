@@ -6,12 +6,12 @@
 namespace octavo::engine {
 
 uint64_t DecoderStepModel::page_bytes() const {
-  return kernels::kv_block_bytes(loaded_.model().kv_shape()) *
+  return kernels::kv_block_bytes(loaded_.model().kv_shape(loaded_.kv_type())) *
          static_cast<uint64_t>(loaded_.config().n_layers);
 }
 
 void DecoderStepModel::make_pages(int64_t n_pages) {
-  cache_.emplace(loaded_.model().make_cache(n_pages * kPageTokens));
+  cache_.emplace(loaded_.model().make_cache(n_pages * kPageTokens, loaded_.kv_type()));
 }
 
 void DecoderStepModel::copy_page(int32_t from, int32_t to) {
