@@ -13,6 +13,7 @@ printf 'torch==2.13.0\n' > "$folder/constraints.txt"
 CMAKE_ARGS="$flags" CMAKE_BUILD_PARALLEL_LEVEL=2 \
   "$pip" install --no-binary llama-cpp-python -c "$folder/constraints.txt" llama-cpp-python
 "$pip" install -q -c "$folder/constraints.txt" openvino openvino-genai optimum-intel nncf transformers torch
+"$pip" uninstall -q -y torchvision  # it comes along unasked, and another torch's breaks transformers
 {
   echo "llama-cpp-python: CMAKE_ARGS=$flags; $(cc --version | head -n 1)"
   grep -m 1 'model name' /proc/cpuinfo || true
