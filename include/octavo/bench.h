@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "octavo/progress.h"
@@ -15,11 +16,16 @@ struct BenchOptions {
   std::string synthetic;       // a shape ("qwen3-0.6b") with random weights, or empty; exactly one of the two
   std::string dtype = "int8";  // of a synthetic model's linears: "int8" or "bf16"
   std::optional<int64_t> n_layers;  // of a synthetic model; figures are then extrapolated to the whole
-  std::vector<std::string> rows;    // which kinds to measure; empty: bench_row_names()
+  std::vector<std::string> rows;    // which kinds to measure; empty: all but "engine", which takes long
   std::vector<int64_t> prefills = {128, 512, 2048, 8192};  // tokens
   std::vector<int64_t> contexts = {0, 512, 2048, 8192};    // tokens before a decode step, batch 1
   std::vector<int64_t> batches = {2, 4, 8, 16, 32};        // sequences of a decode step, context 0
-  int64_t max_step_tokens = 512;                           // longer prompts run in chunks
+  // Requests that arrive together, each with prompts and outputs of so many tokens: through the engine, and
+  // through the bare model loop beside it.
+  std::vector<int64_t> requests = {1, 4, 16, 64};
+  std::vector<std::pair<int64_t, int64_t>> request_tokens = {{128, 64}, {1024, 128}};
+  std::string kv_cache_dtype = "auto";  // as EngineOptions
+  int64_t max_step_tokens = 512;        // longer prompts run in chunks
   int repetitions = 5;
   double seconds_per_row = 20;  // fewer repetitions, but two at least, of what takes longer
   bool profile = false;

@@ -23,6 +23,11 @@ Result<bench::Plan> to_plan(const BenchOptions& options) {
   plan.n_layers = options.n_layers;
   const std::vector<std::string> works = options.rows.empty() ? bench::work_names() : options.rows;
   plan.works = {works.begin(), works.end()};
+  if (options.rows.empty()) plan.works.erase("engine");
+  for (const auto& [n_prompt, n_output] : options.request_tokens) {
+    for (const int64_t n : options.requests) plan.requests.push_back({n, n_prompt, n_output});
+  }
+  OCTAVO_ASSIGN_OR_RETURN(plan.kv_type, model::kv_type_from_name(options.kv_cache_dtype));
   plan.prefills = options.prefills;
   plan.contexts = options.contexts;
   plan.batches = options.batches;

@@ -18,7 +18,7 @@ namespace {
 int64_t n_tokens(const Requests& r) { return r.n_prompt + r.n_output; }
 
 Result<double> loop_seconds(const Subject& s, const Requests& r, int64_t max_rows) {
-  Loop loop(s.model, r.n, n_tokens(r));
+  Loop loop(s.model, r.n, n_tokens(r), s.kv_type);
   const std::vector<int32_t> prompt = random_tokens(r.n_prompt, s.model.config().n_vocab, 1);
   const Stopwatch watch;
   OCTAVO_RETURN_IF_ERROR(loop.prefill(prompt, max_rows).status());
@@ -28,7 +28,7 @@ Result<double> loop_seconds(const Subject& s, const Requests& r, int64_t max_row
 
 Result<double> engine_seconds(const Subject& s, const Requests& r, int64_t max_rows) {
   base::FairMutex mutex;
-  engine::DecoderStepModel step_model(s.model, s.pool, mutex, n_tokens(r) + 1);
+  engine::DecoderStepModel step_model(s.model, s.pool, mutex, n_tokens(r) + 1, s.kv_type);
   engine::BatchOptions options;
   options.max_sequences = r.n;
   options.max_step_tokens = std::max(max_rows, r.n);

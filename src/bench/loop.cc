@@ -30,11 +30,11 @@ int32_t argmax(const float* values, int64_t n) {
 
 }  // namespace
 
-Loop::Loop(model::Model& model, int64_t batch, int64_t max_tokens)
+Loop::Loop(model::Model& model, int64_t batch, int64_t max_tokens, model::KvType kv_type)
     : model_(model),
       batch_size_(batch),
       blocks_per_sequence_(model::KvCache::blocks_for(max_tokens)),
-      cache_(model.make_cache(batch * blocks_per_sequence_ * kernels::kKvBlockTokens)),
+      cache_(model.make_cache(batch * blocks_per_sequence_ * kernels::kKvBlockTokens, kv_type)),
       block_ids_(static_cast<size_t>(batch * blocks_per_sequence_)),
       next_tokens_(static_cast<size_t>(batch), 1),
       logits_(static_cast<size_t>(batch * model.config().n_vocab)) {

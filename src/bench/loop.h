@@ -23,7 +23,7 @@ struct LoopSeconds {
 class Loop {
  public:
   // Room for `batch` sequences of `max_tokens`.
-  Loop(model::Model& model, int64_t batch, int64_t max_tokens);
+  Loop(model::Model& model, int64_t batch, int64_t max_tokens, model::KvType kv_type);
 
   // Every sequence forgets what it holds.
   void clear() { position_ = 0; }

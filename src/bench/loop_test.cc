@@ -35,7 +35,7 @@ TEST_F(LoopTest, ChunksAndBatchesDoNotChangeTheTokens) {
   const std::vector<int32_t> prompt = random_tokens(75, config_.n_vocab, 3);
   std::vector<std::vector<int32_t>> chosen;
   for (const auto& [batch, max_rows] : {std::pair{1, 512}, {1, 7}, {3, 512}, {3, 100}, {3, 40}}) {
-    Loop loop(*model_, batch, 100);
+    Loop loop(*model_, batch, 100, model::KvType::kAuto);
     ASSERT_TRUE(loop.prefill(prompt, max_rows).ok());
     std::vector<int32_t> tokens;
     for (int step = 0; step < 20; ++step) {
@@ -51,7 +51,7 @@ TEST_F(LoopTest, ChunksAndBatchesDoNotChangeTheTokens) {
 
 TEST_F(LoopTest, SecondsOfFewerLayersAreScaled) {
   EXPECT_EQ((LoopSeconds{2, 1}.total(28, 7)), 9);
-  Loop loop(*model_, 2, 128);
+  Loop loop(*model_, 2, 128, model::KvType::kInt8);
   ASSERT_TRUE(loop.pretend(64).ok());
   const auto seconds = loop.decode(3);
   ASSERT_TRUE(seconds.ok()) << seconds.status().message();

@@ -17,7 +17,7 @@ int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // Keys and values of one token, all layers that the shape has.
 double kv_token_bytes(const Subject& s) {
-  return static_cast<double>(kernels::kv_block_bytes(s.model.kv_shape())) /
+  return static_cast<double>(kernels::kv_block_bytes(s.model.kv_shape(s.kv_type))) /
          static_cast<double>(kernels::kKvBlockTokens) * static_cast<double>(s.n_layers);
 }
 
@@ -45,7 +45,7 @@ Result<Row> prefill_row(const Subject& s, int64_t m, int64_t max_rows) {
   row.m = m;
   row.batch = 1;
   row.unit = "tok/s";
-  Loop loop(s.model, 1, m);
+  Loop loop(s.model, 1, m, s.kv_type);
   const std::vector<int32_t> tokens = random_tokens(m, s.model.config().n_vocab, 1);
   const auto once = [&]() -> Result<double> {
     loop.clear();
@@ -94,7 +94,7 @@ Result<Profile> profile(const Subject& s, int64_t n_steps, const std::function<S
 }  // namespace
 
 Result<Profile> prefill_profile(const Subject& s, int64_t m, int64_t max_rows) {
-  Loop loop(s.model, 1, m);
+  Loop loop(s.model, 1, m, s.kv_type);
   const std::vector<int32_t> tokens = random_tokens(m, s.model.config().n_vocab, 1);
   const auto prepare = [&]() -> Status {
     loop.clear();
@@ -110,7 +110,7 @@ Result<Profile> prefill_profile(const Subject& s, int64_t m, int64_t max_rows) {
 
 Result<Profile> decode_profile(const Subject& s, int64_t batch, int64_t context) {
   const int64_t start = round_up(context, kernels::kKvBlockTokens);
-  Loop loop(s.model, batch, start + kDecodeSteps);
+  Loop loop(s.model, batch, start + kDecodeSteps, s.kv_type);
   OCTAVO_ASSIGN_OR_RETURN(Profile out, profile(
                                            s, kDecodeSteps, [&] { return loop.pretend(start); },
                                            [&] { return loop.decode(kDecodeSteps).status(); }));
@@ -141,7 +141,7 @@ Result<Row> decode_row(const Subject& s, int64_t batch, int64_t context) {
   row.context = context;
   row.unit = "tok/s";
   const int64_t start = round_up(context, kernels::kKvBlockTokens);
-  Loop loop(s.model, batch, start + kDecodeSteps);
+  Loop loop(s.model, batch, start + kDecodeSteps, s.kv_type);
   const auto once = [&]() -> Result<double> {
     OCTAVO_RETURN_IF_ERROR(loop.pretend(start));
     OCTAVO_ASSIGN_OR_RETURN(const LoopSeconds seconds, loop.decode(kDecodeSteps));

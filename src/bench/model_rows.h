@@ -18,6 +18,7 @@ struct Subject {
   kernels::Isa isa;
   const Machine& machine;
   int64_t n_layers = 0;  // that the shape has; the model may hold fewer, then figures are extrapolated
+  model::KvType kv_type = model::KvType::kAuto;
   Repetitions repetitions;
   Progress* progress = nullptr;
 

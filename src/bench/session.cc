@@ -43,6 +43,7 @@ class Session {
   Status run_model();
   Status open_model();
   Status load_row();
+  Subject subject();
 
   const Plan& plan_;
   Progress* progress_;
@@ -67,6 +68,7 @@ int64_t Session::n_rows() const {
   if (wants("attention")) n += n_isas * std::ssize(kAttention);
   if (wants("prefill")) n += std::ssize(plan_.prefills);
   if (wants("decode")) n += std::ssize(plan_.contexts) + std::ssize(plan_.batches);
+  if (wants("engine")) n += std::ssize(plan_.requests);
   if (wants("load")) n += 2;
   return n;
 }
@@ -157,12 +159,16 @@ Status Session::load_row() {
                             OCTAVO_RETURN_IF_ERROR(open_model());
                             return watch.seconds();
                           }));
-  Row row =
-      Subject{shape_, *model_, pool_, measured_.isa, measured_.machine, n_shape_layers_, few}.row("load");
+  Row row = subject().row("load");
   set_seconds(row, seconds, floor.empty() ? 0 : median(floor));
   row.limit_of = checkpoint_ ? "parallel read of the files" : "";
   measured_.rows.push_back(std::move(row));
   return {};
+}
+
+Subject Session::subject() {
+  return {shape_,        *model_,           pool_,    measured_.isa, measured_.machine, n_shape_layers_,
+          plan_.kv_type, plan_.repetitions, progress_};
 }
 
 Status Session::open_model() {
@@ -177,15 +183,14 @@ Status Session::open_model() {
 }
 
 Status Session::run_model() {
-  const bool wants_model = wants("prefill") || wants("decode") || wants("memory");
+  const bool wants_model = wants("prefill") || wants("decode") || wants("engine") || wants("memory");
   if (wants("load") && checkpoint_) {
     OCTAVO_RETURN_IF_ERROR(load_row());
   } else if (wants_model) {
     OCTAVO_RETURN_IF_ERROR(open_model());
   }
   if (!wants_model) return {};
-  const Subject subject = {shape_,          *model_,           pool_,    measured_.isa, measured_.machine,
-                           n_shape_layers_, plan_.repetitions, progress_};
+  const Subject subject = this->subject();
   const auto add = [&](Result<Row> row) -> Status {
     if (row.ok()) measured_.rows.push_back(std::move(row).value());
     return row.status();
@@ -207,9 +212,16 @@ Status Session::run_model() {
       if (plan_.profile) OCTAVO_RETURN_IF_ERROR(add_profile(prefill_profile(subject, m, plan_.max_rows)));
     }
   }
-  if (!wants("decode")) return {};
-  for (const int64_t context : plan_.contexts) OCTAVO_RETURN_IF_ERROR(add_decode(1, context));
-  for (const int64_t batch : plan_.batches) OCTAVO_RETURN_IF_ERROR(add_decode(batch, 0));
+  if (wants("decode")) {
+    for (const int64_t context : plan_.contexts) OCTAVO_RETURN_IF_ERROR(add_decode(1, context));
+    for (const int64_t batch : plan_.batches) OCTAVO_RETURN_IF_ERROR(add_decode(batch, 0));
+  }
+  if (!wants("engine")) return {};
+  for (const Requests& requests : plan_.requests) {
+    show("engine: " + std::to_string(requests.n) + " requests of " + std::to_string(requests.n_prompt) + "+" +
+         std::to_string(requests.n_output));
+    OCTAVO_RETURN_IF_ERROR(add(engine_row(subject, requests, plan_.max_rows)));
+  }
   return {};
 }
 
@@ -237,13 +249,19 @@ Status check_plan(const Plan& plan) {
   OCTAVO_RETURN_IF_ERROR(check_list("prefill", plan.prefills, 1, kMost));
   OCTAVO_RETURN_IF_ERROR(check_list("context", plan.contexts, 0, kMost));
   OCTAVO_RETURN_IF_ERROR(check_list("batch", plan.batches, 1, 1024));
+  for (const Requests& r : plan.requests) {
+    OCTAVO_RETURN_IF_ERROR(check_list("requests", {r.n}, 1, 1024));
+    OCTAVO_RETURN_IF_ERROR(check_list("request tokens", {r.n_prompt, r.n_output}, 1, kMost));
+  }
   OCTAVO_RETURN_IF_ERROR(check_list("repetitions", {plan.repetitions.n}, 1, 1000));
   return check_list("threads", {plan.n_threads}, 0, 1024);
 }
 
 }  // namespace
 
-std::vector<std::string> work_names() { return {"gemm", "attention", "prefill", "decode", "load", "memory"}; }
+std::vector<std::string> work_names() {
+  return {"gemm", "attention", "prefill", "decode", "load", "memory", "engine"};
+}
 
 Result<Measured> measure(const Plan& plan, Progress* progress) {
   OCTAVO_RETURN_IF_ERROR(check_plan(plan));

@@ -9,6 +9,7 @@
 #include "octavo/progress.h"
 #include "octavo/status.h"
 
+#include "bench/engine_rows.h"
 #include "bench/loop.h"
 #include "bench/machine.h"
 #include "bench/row.h"
@@ -24,6 +25,8 @@ struct Plan {
   int n_threads = 0;
   std::set<std::string> works;  // of work_names()
   std::vector<int64_t> prefills, contexts, batches;
+  std::vector<Requests> requests;
+  model::KvType kv_type = model::KvType::kAuto;
   int64_t max_rows = 512;  // of a step of prefill
   Repetitions repetitions;
   bool profile = false;  // where the time of each row of prefill and decode goes

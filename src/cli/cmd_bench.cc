@@ -24,10 +24,10 @@ std::string format(const char* pattern, Args... args) {
   return buffer;
 }
 
-std::vector<std::string> split(const std::string& text) {
+std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> words(1);
   for (const char c : text) {
-    if (c == ',') {
+    if (c == separator) {
       words.emplace_back();
     } else {
       words.back() += c;
@@ -36,19 +36,20 @@ std::vector<std::string> split(const std::string& text) {
   return words;
 }
 
+Status parse_number(const char* name, const std::string& word, int64_t& into) {
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), into);
+  if (error == std::errc() && end == word.data() + word.size()) return {};
+  return invalid_argument(std::string(name) + ": expected integers between commas, found " +
+                          base::quoted(word));
+}
+
 // "128,512" to numbers; an empty text to none.
 Status parse_list(const char* name, const std::optional<std::string>& text, std::vector<int64_t>& into) {
   if (!text) return {};
   into.clear();
   if (text->empty()) return {};
-  for (const std::string& word : split(*text)) {
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    if (error != std::errc() || end != word.data() + word.size()) {
-      return invalid_argument(std::string(name) + ": expected integers between commas, found " +
-                              base::quoted(word));
-    }
-    into.push_back(value);
+  for (const std::string& word : split(*text, ',')) {
+    OCTAVO_RETURN_IF_ERROR(parse_number(name, word, into.emplace_back()));
   }
   return {};
 }
@@ -131,9 +132,11 @@ std::string subject(const BenchRow& row) {
   std::string text;
   if (row.work == "gemm" || row.work == "attention" || row.work == "prefill") {
     text = "m " + std::to_string(row.m);
-  } else if (row.batch > 0) {
-    text = "batch " + std::to_string(row.batch);
   }
+  if (row.work == "decode") text = "batch " + std::to_string(row.batch);
+  if (row.work == "engine")
+    return std::to_string(row.batch) + " of " + std::to_string(row.m) + "+" +
+           std::to_string(row.context - row.m);
   if (row.context > 0 || row.work == "decode") text += " at " + std::to_string(row.context);
   return text;
 }
@@ -204,11 +207,17 @@ class Bench : public Command {
     options.option("--dtype", "TYPE", options_.dtype, "Of synthetic linears: int8 or bf16; default: int8");
     options.option("--layers", "N", options_.n_layers,
                    "Make only so many synthetic layers; figures are extrapolated and marked");
-    options.option("--rows", "LIST", rows_, "What to measure; default: " + joined(bench_row_names()));
+    options.option("--rows", "LIST", rows_,
+                   "What to measure, of " + joined(bench_row_names()) + "; default: all but engine");
     options.option("--prefill", "LIST", prefills_, "Prompt lengths; default: 128,512,2048,8192");
     options.option("--context", "LIST", contexts_,
                    "Tokens before a decode step of one sequence; default: 0,512,2048,8192");
     options.option("--batch", "LIST", batches_, "Sequences of a decode step; default: 2,4,8,16,32");
+    options.option("--requests", "LIST", requests_,
+                   "Rows 'engine': requests that arrive together; default: 1,4,16,64");
+    options.option("--request-tokens", "LIST", request_tokens_,
+                   "Their prompt and output; default: 128+64,1024+128");
+    options.option("--kv-cache-dtype", "TYPE", options_.kv_cache_dtype, "auto or int8; default: auto");
     options.option("--chunk", "N", options_.max_step_tokens, "Rows of a prefill step; default: 512");
     options.option("--repetitions", "N", options_.repetitions,
                    "Runs of each measurement; default: 5, fewer of what takes over 20 s");
@@ -223,7 +232,8 @@ class Bench : public Command {
         "the least and the most of the runs, and the share of a limit that the same run has measured:\n"
         "prefill, gemm   the arithmetic of the linears at the ISA's peak\n"
         "decode          reading weights, keys and values, or the arithmetic where that is slower\n"
-        "attention       its products at the bf16 peak, or reading keys and values");
+        "attention       its products at the bf16 peak, or reading keys and values\n"
+        "engine          the bare model loop at the same batch");
   }
 
   int run() override {
@@ -249,14 +259,34 @@ class Bench : public Command {
     if (options_.model.empty() == options_.synthetic.empty()) {
       return invalid_argument("expected MODEL or --synthetic SHAPE, and not both");
     }
-    if (rows_) options_.rows = split(*rows_);
+    if (rows_) options_.rows = split(*rows_, ',');
     OCTAVO_RETURN_IF_ERROR(parse_list("--prefill", prefills_, options_.prefills));
     OCTAVO_RETURN_IF_ERROR(parse_list("--context", contexts_, options_.contexts));
-    return parse_list("--batch", batches_, options_.batches);
+    OCTAVO_RETURN_IF_ERROR(parse_list("--batch", batches_, options_.batches));
+    OCTAVO_RETURN_IF_ERROR(parse_list("--requests", requests_, options_.requests));
+    return parse_request_tokens();
+  }
+
+  Status parse_request_tokens() {
+    if (!request_tokens_) return {};
+    options_.request_tokens.clear();
+    for (const std::string& word : split(*request_tokens_, ',')) {
+      std::vector<int64_t> pair;
+      const std::vector<std::string> parts = split(word, '+');
+      for (const std::string& part : parts) {
+        OCTAVO_RETURN_IF_ERROR(parse_number("--request-tokens", part, pair.emplace_back()));
+      }
+      if (pair.size() != 2) {
+        return invalid_argument("--request-tokens: expected PROMPT+OUTPUT, such as 128+64, found " +
+                                base::quoted(word));
+      }
+      options_.request_tokens.emplace_back(pair[0], pair[1]);
+    }
+    return {};
   }
 
   BenchOptions options_;
-  std::optional<std::string> rows_, prefills_, contexts_, batches_;
+  std::optional<std::string> rows_, prefills_, contexts_, batches_, requests_, request_tokens_;
   bool json_ = false, print_config_ = false;
 };
 

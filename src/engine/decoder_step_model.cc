@@ -6,17 +6,16 @@
 namespace octavo::engine {
 
 uint64_t DecoderStepModel::page_bytes() const {
-  return kernels::kv_block_bytes(loaded_.model().kv_shape(loaded_.kv_type())) *
-         static_cast<uint64_t>(loaded_.config().n_layers);
+  return kernels::kv_block_bytes(model_.kv_shape(kv_type_)) * static_cast<uint64_t>(model_.config().n_layers);
 }
 
 void DecoderStepModel::make_pages(int64_t n_pages) {
-  cache_.emplace(loaded_.model().make_cache(n_pages * kPageTokens, loaded_.kv_type()));
+  cache_.emplace(model_.make_cache(n_pages * kPageTokens, kv_type_));
 }
 
 void DecoderStepModel::copy_page(int32_t from, int32_t to) {
   const size_t n_bytes = kernels::kv_block_bytes(cache_->shape());
-  for (int64_t layer = 0; layer < loaded_.config().n_layers; ++layer) {
+  for (int64_t layer = 0; layer < model_.config().n_layers; ++layer) {
     std::memcpy(cache_->block(layer, to), cache_->block(layer, from), n_bytes);
   }
 }
@@ -24,11 +23,9 @@ void DecoderStepModel::copy_page(int32_t from, int32_t to) {
 Status DecoderStepModel::forward(std::span<const StepSequence> batch, const Progress* progress) {
   batch_.clear();
   for (const StepSequence& sequence : batch) batch_.push_back(sequence.rows);
-  return loaded_.model().forward(batch_, *cache_, nullptr, progress);
+  return model_.forward(batch_, *cache_, nullptr, progress);
 }
 
-void DecoderStepModel::logits(std::span<const int64_t> rows, float* logits) {
-  loaded_.model().logits(rows, logits);
-}
+void DecoderStepModel::logits(std::span<const int64_t> rows, float* logits) { model_.logits(rows, logits); }
 
 }  // namespace octavo::engine
