@@ -265,24 +265,24 @@ Status check_batch(std::span<const BatchSequence> batch, const ModelConfig& conf
   if (batch.empty()) return invalid_argument("the batch has no sequence");
   for (size_t i = 0; i < batch.size(); ++i) {
     const BatchSequence& sequence = batch[i];
-    const std::string name = "sequence " + std::to_string(i) + " of the batch: ";
+    const auto name = [i] { return "sequence " + std::to_string(i) + " of the batch: "; };
     const auto n_tokens = static_cast<int64_t>(sequence.tokens.size());
-    if (n_tokens == 0) return invalid_argument(name + "expected at least one token");
+    if (n_tokens == 0) return invalid_argument(name() + "expected at least one token");
     for (size_t j = 0; j < sequence.tokens.size(); ++j) {
       if (sequence.tokens[j] >= 0 && sequence.tokens[j] < config.n_vocab) continue;
-      return invalid_argument(name + "token " + std::to_string(j) + " is " +
+      return invalid_argument(name() + "token " + std::to_string(j) + " is " +
                               std::to_string(sequence.tokens[j]) + "; the vocabulary has ids from 0 to " +
                               std::to_string(config.n_vocab - 1));
     }
     if (sequence.position_begin < 0 || sequence.position_begin > config.max_positions - n_tokens) {
-      return resource_exhausted(name + std::to_string(n_tokens) + " tokens from position " +
+      return resource_exhausted(name() + std::to_string(n_tokens) + " tokens from position " +
                                 std::to_string(sequence.position_begin) +
                                 " on do not fit the model's context of " +
                                 std::to_string(config.max_positions) + " tokens");
     }
     const int64_t n_blocks = KvCache::blocks_for(sequence.position_begin + n_tokens);
     if (static_cast<int64_t>(sequence.blocks.size()) < n_blocks) {
-      return invalid_argument(name + "its block table has " + std::to_string(sequence.blocks.size()) +
+      return invalid_argument(name() + "its block table has " + std::to_string(sequence.blocks.size()) +
                               " of the " + std::to_string(n_blocks) + " blocks it needs");
     }
   }
