@@ -80,6 +80,11 @@ class Generate : public Command {
     options.flag("--ignore-eos", sampling_.ignore_eos, "Go on after the model's end-of-text token");
     options.option("--max-context", "N", engine_.max_context,
                    "Tokens of prompt and output; default: the model's");
+    options.option("--kv-cache-dtype", "TYPE", engine_.kv_cache_dtype,
+                   "Keys and values: auto (the model's type) or int8 (half the memory); default auto");
+    options.option(
+        "--speculation", "HOW", engine_.speculation,
+        "Guess tokens from the text so far: auto (where it is faster), off or always; the text is the same");
     options.threads(engine_.n_threads);
     options.flag("--json", json_, "One JSON object at the end instead of the text as it comes");
   }

@@ -1,5 +1,5 @@
-// Doubling growth of one sequence's KV cache: amortized one copy of each block. Used by generation.cc and
-// logits_reader.cc; a paged allocator shared by many sequences takes its place when requests are batched.
+// Doubling growth of one sequence's KV cache: amortized one copy of each block. Used by logits_reader.cc;
+// requests share the pages of batch_engine.cc.
 #include "engine/sequence_cache.h"
 
 #include <algorithm>

@@ -23,7 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kUnderWay = 40;
-constexpr int64_t kPages = 48;                            // so few that sequences are preempted
+constexpr int64_t kPages = 24;                            // so few that sequences are preempted
 constexpr uint64_t kFlatWithinBytes = uint64_t{8} << 20;  // what an allocator's rounding may add
 
 double soak_seconds() {
