@@ -47,6 +47,12 @@ std::string speed(const char* what, int64_t n_tokens, double seconds) {
   return buffer;
 }
 
+std::string guesses(const EngineStats& stats) {
+  if (stats.n_drafted_tokens == 0) return "";
+  return ", " + std::to_string(stats.n_accepted_tokens) + " of " + std::to_string(stats.n_drafted_tokens) +
+         " guessed tokens right";
+}
+
 // The first output token comes out of the prefill.
 int64_t n_decoded(const StreamStats& stats) { return std::max<int64_t>(stats.n_output_tokens - 1, 0); }
 
@@ -99,7 +105,7 @@ class Generate : public Command {
     if (!request.ok()) return report_refusal(request.status());
     auto stream = engine->submit(*request);
     if (!stream.ok()) return report_refusal(stream.status());
-    return json_ ? print_object(*engine, *stream) : print_stream(*stream);
+    return json_ ? print_object(*engine, *stream) : print_stream(*engine, *stream);
   }
 
  private:
@@ -154,7 +160,7 @@ class Generate : public Command {
     return variables.dump();
   }
 
-  static int print_stream(Stream& stream) {
+  static int print_stream(const Engine& engine, Stream& stream) {
     const bool on_terminal = is_terminal(fileno(stdout));
     bool at_line_begin = true;
     const InterruptWatch watch;
@@ -172,9 +178,9 @@ class Generate : public Command {
       if (const Status printed = print("\n"); !printed.ok()) return report_error(printed);
     }
     const StreamStats stats = stream.stats();
-    std::fprintf(stderr, "octavo: %s, %s\n",
-                 speed("prefill", stats.n_prompt_tokens, stats.prefill_seconds).c_str(),
-                 speed("decode", n_decoded(stats), stats.decode_seconds).c_str());
+    std::fprintf(
+        stderr, "octavo: %s, %s%s\n", speed("prefill", stats.n_prompt_tokens, stats.prefill_seconds).c_str(),
+        speed("decode", n_decoded(stats), stats.decode_seconds).c_str(), guesses(engine.stats()).c_str());
     return interrupted() ? kExitInterrupted : kExitOk;
   }
 
@@ -204,6 +210,8 @@ class Generate : public Command {
     out.set("decode_seconds", stats.decode_seconds);
     out.set("prefill_tokens_per_second", per_second(stats.n_prompt_tokens, stats.prefill_seconds));
     out.set("decode_tokens_per_second", per_second(n_decoded(stats), stats.decode_seconds));
+    out.set("n_drafted_tokens", engine.stats().n_drafted_tokens);
+    out.set("n_accepted_tokens", engine.stats().n_accepted_tokens);
     out.set("model", model_json(engine.model()));
     const Status printed = print(out.dump(2) + "\n");
     if (!printed.ok()) return report_error(printed);

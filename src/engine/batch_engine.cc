@@ -55,6 +55,7 @@ struct BatchEngine::State {
   void look_up(const Sequence& sequence, SequenceView& view) const;
   bool next_page_is_shared(const Sequence& sequence) const;
   void admit(Sequence& sequence);
+  void adopt_pages(Sequence& sequence);
   void give_back(Sequence& sequence);
   void add_to_batch(Sequence& sequence, int64_t n_run);
   void own_pages(Sequence& sequence, int64_t n_tokens);
@@ -229,12 +230,40 @@ void BatchEngine::State::look_up(const Sequence& sequence, SequenceView& view) c
   view.n_cached = view.n_pages * kPageTokens;
 }
 
+// A running prompt may meet pages that another one with the same beginning has filled since it was admitted.
+void BatchEngine::State::adopt_pages(Sequence& sequence) {
+  if (!options.prefix_cache || sequence.request->n_prompt_logprobs) return;
+  const std::span<const int32_t> tokens(sequence.tokens);
+  const int64_t n_before = sequence.n_cached;
+  for (;;) {
+    const size_t i = sequence.chains.size();
+    const auto n_tokens = static_cast<int64_t>(i + 1) * kPageTokens;
+    if (n_tokens >= static_cast<int64_t>(tokens.size())) break;
+    const Chain before = i == 0 ? kNoChain : sequence.chains.back();
+    const auto hit = pages.find(before, tokens.subspan(i * kPageTokens, kPageTokens));
+    if (!hit) break;
+    pages.hold(hit->page);
+    if (i < sequence.pages.size()) pages.release(std::exchange(sequence.pages[i], hit->page));
+    if (i == sequence.pages.size()) sequence.pages.push_back(hit->page);
+    sequence.chains.push_back(hit->chain);
+    sequence.n_cached = n_tokens;
+  }
+  const int64_t n_found = sequence.n_cached - n_before;
+  if (n_found == 0) return;
+  if (sequence.output == 0 && sequence.n_admissions == 1) sequence.generation->add_cached(n_found);
+  const std::lock_guard lock(mutex);
+  counters.n_cached_tokens += n_found;
+}
+
 bool BatchEngine::State::next_page_is_shared(const Sequence& sequence) const {
   if (sequence.n_cached % kPageTokens == 0) return false;
   return pages.n_holders(sequence.pages[static_cast<size_t>(page_index(sequence.n_cached))]) > 1;
 }
 
 void BatchEngine::State::fill_views() {
+  for (const auto& sequence : sequences) {
+    if (sequence->running && sequence->n_missing() > kPageTokens) adopt_pages(*sequence);
+  }
   views.assign(sequences.size(), {});
   int64_t n_active = 0;
   for (size_t i = 0; i < sequences.size(); ++i) {
@@ -278,9 +307,10 @@ void BatchEngine::State::admit(Sequence& sequence) {
   }
   sequence.running = true;
   sequence.n_cached = view.n_cached;
-  if (!std::exchange(sequence.admitted_before, true) && sequence.output == 0) {
+  if (++sequence.n_admissions == 1 && sequence.output == 0) {
     sequence.generation->reserve(sequence.max_tokens * sequence.request->n_outputs);
-    sequence.generation->start(view.n_cached);
+    sequence.generation->start();
+    sequence.generation->add_cached(view.n_cached);
   }
   const std::lock_guard lock(mutex);
   counters.n_prefix_hits += view.n_pages > 0 ? 1 : 0;
@@ -369,7 +399,7 @@ void BatchEngine::State::fork(Sequence& first) {
   n_running += std::ranges::count_if(forked, [](const auto& s) { return s->running; });
   for (auto& sibling : first.siblings) {
     if (n_running < options.max_sequences) {
-      sibling->running = sibling->admitted_before = true;
+      sibling->running = true;
       sibling->tokens.reserve(first.tokens.capacity());
       sibling->draft.reserve(static_cast<size_t>(options.n_draft));
       sibling->made.reserve(static_cast<size_t>(options.n_draft) + 1);

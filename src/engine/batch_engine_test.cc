@@ -122,6 +122,25 @@ TEST(BatchEngine, ASharedBeginningIsRunOnce) {
   EXPECT_EQ(engine->counters().n_cached_tokens, 192);
 }
 
+TEST(BatchEngine, RequestsThatComeTogetherShareTheirBeginningToo) {
+  const auto engine = open();
+  std::vector<GenerationRequest> requests;
+  std::vector<std::shared_ptr<Generation>> generations;
+  for (int32_t i = 0; i < 32; ++i) {
+    requests.push_back(greedy(tokens_of(400), 3));
+    requests.back().prompt.push_back(i);
+  }
+  for (const GenerationRequest& request : requests) generations.push_back(*engine->submit(request));
+  std::vector<Output> outputs;
+  for (const auto& generation : generations) outputs.push_back(read(*generation));
+  // The second begins in the first's step; the others find six whole pages.
+  EXPECT_EQ(generations[0]->n_cached_tokens(), 0);
+  EXPECT_GE(generations[1]->n_cached_tokens(), 384 - 112);
+  for (size_t i = 2; i < 32; ++i) EXPECT_EQ(generations[i]->n_cached_tokens(), 384) << i;
+  const auto alone = open({.max_sequences = 1, .prefix_cache = false});
+  for (size_t i = 0; i < 32; i += 7) EXPECT_EQ(run(*alone, requests[i]), outputs[i]) << i;
+}
+
 TEST(BatchEngine, ACancelledRequestGivesItsPagesBack) {
   const auto engine = open();
   const auto generation = engine->submit(greedy(tokens_of(100), 400));

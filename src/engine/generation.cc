@@ -77,9 +77,13 @@ void Generation::reserve(int64_t n_tokens) {
   made_.reserve(static_cast<size_t>(n_tokens));
 }
 
-void Generation::start(int64_t n_cached) {
+void Generation::add_cached(int64_t n_tokens) {
   const std::lock_guard lock(mutex_);
-  n_cached_ = n_cached;
+  n_cached_ += n_tokens;
+}
+
+void Generation::start() {
+  const std::lock_guard lock(mutex_);
   times_.scheduled = std::chrono::steady_clock::now();
 }
 

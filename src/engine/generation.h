@@ -81,7 +81,8 @@ class Generation {
   };
   // The engine's side.
   void reserve(int64_t n_tokens);
-  void start(int64_t n_cached);
+  void start();
+  void add_cached(int64_t n_tokens);
   void push(GenerationStep& step);
   void push_prompt_logprobs(StepLogprobs logprobs);
   void fail(const Status& status);

@@ -22,7 +22,8 @@ struct Sequence {
   std::vector<int32_t> tokens;                      // prompt and output
   std::vector<std::unique_ptr<Sequence>> siblings;  // the other outputs, until the prompt has run
 
-  bool running = false, admitted_before = false;
+  bool running = false;
+  int64_t n_admissions = 0;     // more than one: it was preempted
   int64_t n_cached = 0;         // tokens whose past is in `pages`
   int64_t n_prompt_scored = 1;  // tokens of the prompt whose log-probabilities were given
   std::vector<int32_t> pages;   // its block table
