@@ -168,7 +168,7 @@ uint64_t bytes_of_demo_pages(int64_t n) {
 constexpr int kFewRequests = 60;
 
 TEST(EngineUnderLoad, FloatModel) {
-  const int n = base::kSanitized ? kFewRequests : 300;
+  const int n = base::kSanitized ? kFewRequests : 240;
   compare("float", kDemo, n, bytes_of_demo_pages(16), 2, base::kSanitized ? 1 : 100);
 }
 
@@ -180,13 +180,13 @@ TEST(EngineUnderLoad, Int8ModelOnAnotherNumberOfThreads) {
   options.recipe = "rtn-w8a8";
   const auto quantized = quantize(options);
   ASSERT_TRUE(quantized.ok()) << quantized.status().message();
-  const int n = base::kSanitized ? kFewRequests : 300;
+  const int n = base::kSanitized ? kFewRequests : 240;
   compare("int8", folder, n, bytes_of_demo_pages(16), 3, base::kSanitized ? 1 : 100);
   std::filesystem::remove_all(folder);
 }
 
 TEST(EngineUnderLoad, Int8KeysAndValues) {
-  const int n = base::kSanitized ? kFewRequests : 300;
+  const int n = base::kSanitized ? kFewRequests : 240;
   compare("int8 keys and values", kDemo, n, bytes_of_demo_pages(9), 2, base::kSanitized ? 1 : 100, "int8");
 }
 
