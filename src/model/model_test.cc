@@ -204,6 +204,23 @@ TEST(Model, KvTypeFollowsTheEmbedding) {
   EXPECT_EQ(load_model(golden_path("llama-bf16-bias"), pool)->kv_shape().dtype, tensor::DType::kBF16);
 }
 
+TEST(KvCache, Int8IsAskedForByName) {
+  EXPECT_EQ(kv_type_from_name("auto").value(), KvType::kAuto);
+  EXPECT_EQ(kv_type_from_name("int8").value(), KvType::kInt8);
+  const auto wrong = kv_type_from_name("fp8");
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_EQ(wrong.status().message(),
+            "kv_cache_dtype: expected \"auto\" (the model's own type) or \"int8\", found \"fp8\"");
+  base::ThreadPool pool(1);
+  const auto model = load_model(golden_path("llama-bf16-bias"), pool);
+  EXPECT_EQ(model->make_cache(64, KvType::kInt8).shape().dtype, tensor::DType::kI8);
+  // Two codes a dimension (K, and V in its width rounded up to 16) and two scales a token and kv head.
+  const int64_t head_dim = model->config().head_dim;
+  EXPECT_EQ(kernels::kv_block_bytes(model->kv_shape(KvType::kInt8)),
+            static_cast<size_t>(model->config().n_kv_heads * kernels::kKvBlockTokens *
+                                (head_dim + (head_dim + 15) / 16 * 16 + 8)));
+}
+
 TEST(KvCache, BlocksAreApartAndAligned) {
   const kernels::KvShape shape = {tensor::DType::kBF16, 2, 10};
   KvCache cache(3, shape, 4);

@@ -14,7 +14,7 @@ namespace {
 // clang-format off
 #include "kernels/vec/ref.inl"
 #include "kernels/vec/exp.inl"
-#include "kernels/vec/code_scale.inl"
+#include "kernels/vec/codes.inl"
 #include "kernels/attention/float_kv.inl"
 #include "kernels/attention/s8_kv.inl"
 #include "kernels/attention/tile.inl"

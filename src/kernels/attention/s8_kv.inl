@@ -1,22 +1,17 @@
 // Keys and values held as int8 codes with one scale per token and kv head, for tile.inl. What meets them, q
-// and p, becomes 15-bit codes: those cost int32 no bits that int8 would not, and their rounding is small
-// beside that of K and V (docs/NUMERICS.md has the measurement). The sums are exact, in any order.
+// and p, becomes 15-bit codes, whose rounding is small beside that of K and V (measured: docs/NUMERICS.md).
+// The sums are exact, so they have no order.
 
 // 14 bits and a sign: a sum of kS8KvMaxHeadDim products with int8 stays in int32, and a code falls into two
 // int8 halves, its upper and lower seven bits, for units that multiply nothing wider.
 inline constexpr int kWideCode = 16383;
 static_assert(int64_t{kWideCode} * 127 * kS8KvMaxHeadDim <= 0x7fffffff);
 
-inline float absmax_of(const float* x, int64_t n) {
-  I32x16 largest = magnitude_bits(broadcast(0.0F));
-  for (int64_t i = 0; i < n; i += 16) largest = max(largest, magnitude_bits(load_first(x + i, n - i)));
-  return std::bit_cast<float>(max_of_lanes(largest));
-}
-
 // codes[i] = round(x[i] * (1 / scale)) for i < n, zeros up to n_codes; returns the scale.
 inline float write_wide_codes(const float* x, int64_t n, int16_t* codes, int64_t n_codes) {
-  const float scale = code_scale<kWideCode>(absmax_of(x, n));
-  if (scale != scale) {
+  const float absmax = absmax_of(PlainRow{x}, n);
+  const float scale = code_scale<kWideCode>(absmax);
+  if (!is_finite(absmax)) {
     std::memset(codes, 0, static_cast<size_t>(n_codes) * sizeof(int16_t));
     return scale;
   }
@@ -102,19 +97,6 @@ struct S8Kv {  // the members of FloatKv
   };
 };
 
-// A row of K or V as a column of pairs: of dimensions in K (step 2 * kKvBlockTokens), of tokens in V.
-inline float quantize_row(const float* x, int64_t n, int8_t* codes) {
-  const float scale = code_scale<127>(absmax_of(x, n));
-  if (scale != scale) {
-    std::memset(codes, 0, static_cast<size_t>(n));
-    return scale;
-  }
-  for (int64_t i = 0; i < n; i += 16) {
-    store_s8_first(codes + i, load_first(x + i, n - i) / broadcast(scale), 0, n - i);
-  }
-  return scale;
-}
-
 inline void write_s8(const KvRows& rows, const KvLayout& layout) {
   const int64_t head_dim = rows.shape->head_dim;
   auto* keys = layout.keys<int8_t>(rows.block, rows.kv_head);
@@ -124,11 +106,11 @@ inline void write_s8(const KvRows& rows, const KvLayout& layout) {
   int8_t codes[kS8KvMaxHeadDim];
   for (int64_t i = 0; i < rows.n_tokens; ++i) {
     const int64_t slot = rows.slot_begin + i;
-    key_scales[slot] = quantize_row(rows.k + i * rows.k_stride, head_dim, codes);
+    key_scales[slot] = write_s8_codes(PlainRow{rows.k + i * rows.k_stride}, head_dim, codes);
     for (int64_t d = 0; d < head_dim; d += 2) {
       std::memcpy(keys + d * kKvBlockTokens + 2 * slot, codes + d, 2);
     }
-    value_scales[slot] = quantize_row(rows.v + i * rows.v_stride, head_dim, codes);
+    value_scales[slot] = write_s8_codes(PlainRow{rows.v + i * rows.v_stride}, head_dim, codes);
     int8_t* v_slot = values + slot / 2 * 2 * layout.v_width + slot % 2;
     for (int64_t d = 0; d < head_dim; ++d) v_slot[2 * d] = codes[d];
   }

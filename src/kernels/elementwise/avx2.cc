@@ -18,7 +18,7 @@ namespace {
 // clang-format off
 #include "kernels/vec/avx2.inl"
 #include "kernels/vec/exp.inl"
-#include "kernels/vec/code_scale.inl"
+#include "kernels/vec/codes.inl"
 #include "kernels/elementwise/rows.inl"
 // clang-format on
 }  // namespace

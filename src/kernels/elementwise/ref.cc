@@ -13,7 +13,7 @@ namespace {
 // clang-format off
 #include "kernels/vec/ref.inl"
 #include "kernels/vec/exp.inl"
-#include "kernels/vec/code_scale.inl"
+#include "kernels/vec/codes.inl"
 #include "kernels/elementwise/rows.inl"
 // clang-format on
 }  // namespace

@@ -1,12 +1,8 @@
-// The formulas of elementwise.h, written once on vec/<isa>.inl, exp.inl and code_scale.inl; included by each
+// The formulas of elementwise.h, written once on vec/<isa>.inl, exp.inl and codes.inl; included by each
 // ISA's file inside its target region and anonymous namespace. A row is cut into vectors of 16 values; a
 // short last vector is padded with zeros, so that tails take the same path.
 
-// Values of a row before they are written: at(i, n) gives n <= 16 of them from i on, and anything after them.
-struct PlainRow {
-  const float* x;
-  F32x16 at(int64_t i, int64_t n) const { return load_first(x + i, n); }
-};
+// Values of a row before they are written: PlainRow of codes.inl, and these.
 struct NormedRow {
   const float* x;
   const float* weight;
@@ -25,29 +21,9 @@ struct GatedRow {
   }
 };
 
-// n of `values`, and zeros in the lanes after them.
-inline F32x16 only_first(F32x16 values, int64_t n) {
-  return n >= 16 ? values : select(first_lanes(n), values, broadcast(0.0F));
-}
-
 inline void write_not_a_number(int64_t k, const RowOut& out) {
   *out.scale = __builtin_nanf("");
   std::memset(out.data, 0, static_cast<size_t>(k));
-}
-
-// Two passes that compute the values twice: a row may be longer than any buffer on the stack.
-template <class Row>
-inline void write_s8(const Row& row, int64_t k, const RowOut& out) {
-  I32x16 largest = magnitude_bits(broadcast(0.0F));
-  for (int64_t i = 0; i < k; i += 16) {
-    largest = max(largest, magnitude_bits(only_first(row.at(i, k - i), k - i)));
-  }
-  const float absmax = std::bit_cast<float>(max_of_lanes(largest));
-  if (!is_finite(absmax)) return write_not_a_number(k, out);
-  const float scale = code_scale<127>(absmax);
-  *out.scale = scale;
-  auto* to = static_cast<int8_t*>(out.data);
-  for (int64_t i = 0; i < k; i += 16) store_s8_first(to + i, row.at(i, k - i) / broadcast(scale), 0, k - i);
 }
 
 // Quotients beyond +-256 are cut before they become integers: their codes are the ends whatever the zero
@@ -84,7 +60,9 @@ inline void write_row(const Row& row, int64_t k, const RowOut& out) {
       return;
     }
     case RowForm::kS8:
-      return out.static_codes != nullptr ? write_static_s8(row, k, out) : write_s8(row, k, out);
+      if (out.static_codes != nullptr) return write_static_s8(row, k, out);
+      *out.scale = write_s8_codes(row, k, static_cast<int8_t*>(out.data));
+      return;
   }
 }
 
