@@ -137,6 +137,23 @@ class Stream {
   std::unique_ptr<Impl> impl_;
 };
 
+// One of a request's outputs, whole.
+struct CompletionOutput {
+  std::string text;
+  std::vector<int32_t> token_ids;
+  std::vector<TokenScore> logprobs;  // where asked for
+  double cumulative_logprob = 0;     // of token_ids, where asked for logprobs
+  FinishReason finish = FinishReason::kNone;
+  std::optional<std::string> stop_text;
+  std::optional<int32_t> stop_token;
+};
+struct RequestOutput {
+  std::vector<int32_t> prompt_token_ids;
+  std::vector<TokenScore> prompt_logprobs;  // where asked for: of the tokens 1, 2, ...
+  std::vector<CompletionOutput> outputs;    // [n]
+  StreamStats stats;
+};
+
 // What the engine has done since it was opened, and what it does now.
 struct EngineStats {
   int64_t n_steps = 0, n_rows = 0;  // forward passes, and the tokens that they ran
@@ -180,6 +197,11 @@ class Engine {
   // Does not wait; may be called by many threads. Errors name the field; kResourceExhausted when too many
   // wait.
   Result<Stream> submit(const Request& request);
+  // Runs all at once; the outputs stand in the order of the requests, of which any number may be given. A
+  // request that would be refused ends it before the first is run. progress: told how many are done; may
+  // cancel.
+  Result<std::vector<RequestOutput>> generate(const std::vector<Request>& requests,
+                                              Progress* progress = nullptr);
   // What submit() would refuse however little is under way.
   Status check(const Request& request) const;
   EngineStats stats() const;

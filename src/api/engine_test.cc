@@ -355,5 +355,79 @@ TEST(Engine, OutputContinuesThePromptsText) {
   EXPECT_EQ(run(*engine, greedy("Once upon a time, there was", 3)).text.rfind(" a ", 0), 0U);
 }
 
+TEST(Engine, GeneratesBatchesOfAnyNumberInOrder) {
+  EngineOptions options;
+  options.echo = true;
+  options.max_num_seqs = 4;
+  options.max_waiting = 2;  // fewer than there are
+  auto engine = Engine::open("", options);
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
+  std::vector<Request> requests(50);
+  for (size_t i = 0; i < requests.size(); ++i) requests[i].prompt = "request " + std::to_string(i);
+  requests[7].sampling.n = 3;
+  requests[9].sampling.logprobs = 1;
+  requests[9].sampling.prompt_logprobs = 1;
+  requests[11].sampling.stop = {"st 1"};
+  const auto outputs = engine->generate(requests);
+  ASSERT_TRUE(outputs.ok()) << outputs.status().message();
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const RequestOutput& output = (*outputs)[i];
+    ASSERT_EQ(output.outputs.size(), i == 7 ? 3U : 1U);
+    EXPECT_EQ(output.outputs.back().text, i == 11 ? "reque" : requests[i].prompt);
+    EXPECT_EQ(output.outputs.back().finish, FinishReason::kStop);
+  }
+  EXPECT_EQ((*outputs)[9].prompt_logprobs.size(), 8U) << "nine bytes";
+  EXPECT_EQ((*outputs)[9].outputs[0].logprobs.size(), 10U) << "and the end";
+  EXPECT_EQ(*(*outputs)[11].outputs[0].stop_text, "st 1");
+
+  requests[30].sampling.min_p = 2;
+  const int64_t n_steps = engine->stats().n_steps;
+  const auto refused = engine->generate(requests);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.status().message().find("request 30: min_p"), std::string::npos)
+      << refused.status().message();
+  EXPECT_EQ(engine->stats().n_steps, n_steps);
+}
+
+TEST(Engine, AnEchoAnswersChatsWithTheLastMessage) {
+  EngineOptions options;
+  options.echo = true;
+  auto engine = Engine::open("", options);
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
+  const auto request = engine->chat_request(R"({"messages": [{"role": "user", "content": "Grüße 🙂"}]})");
+  ASSERT_TRUE(request.ok()) << request.status().message();
+  EXPECT_EQ(run(*engine, *request).text, "Grüße 🙂");
+  EXPECT_FALSE(engine->logits({1, 2}).ok());
+}
+
+TEST(Engine, SeveralOutputsNeedChance) {
+  Request request = greedy("It was", 3);
+  request.sampling.n = 2;
+  EXPECT_NE(demo().check(request).message().find("n: expected 1 where sampling is greedy"),
+            std::string::npos);
+  request.sampling.temperature = 1;
+  EXPECT_TRUE(demo().check(request).ok());
+}
+
+TEST(Engine, RefusesOptionsThatMeanNothing) {
+  const auto refused = [](const EngineOptions& options, const std::string& expected) {
+    const auto engine = Engine::open(kDemo, options);
+    ASSERT_FALSE(engine.ok());
+    EXPECT_NE(engine.status().message().find(expected), std::string::npos) << engine.status().message();
+  };
+  EngineOptions options;
+  options.kv_cache_dtype = "fp8";
+  refused(options, "kv_cache_dtype: expected \"auto\"");
+  options = {};
+  options.speculation = "sometimes";
+  refused(options, "speculation: expected \"auto\"");
+  options = {};
+  options.kv_cache_bytes = 1000;
+  refused(options, "one sequence of 512 tokens needs");
+  options = {};
+  options.max_num_batched_tokens = 8;
+  refused(options, "max_num_batched_tokens: expected at least max_num_seqs, 64, found 8");
+}
+
 }  // namespace
 }  // namespace octavo

@@ -9,6 +9,7 @@
 #include <deque>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <tuple>
 #include <utility>
@@ -562,13 +563,16 @@ BatchEngine::BatchEngine(std::unique_ptr<State> state) : state_(std::move(state)
 
 Result<std::unique_ptr<BatchEngine>> BatchEngine::start(StepModel& model, const BatchOptions& options) {
   OCTAVO_RETURN_IF_ERROR(check_options(options));
-  OCTAVO_ASSIGN_OR_RETURN(const int64_t n_pages, choose_n_pages(model, options));
-  model.make_pages(n_pages);
+  OCTAVO_ASSIGN_OR_RETURN(const int64_t n_pages, make_pages(model, options));
   auto engine =
       std::unique_ptr<BatchEngine>(new BatchEngine(std::make_unique<State>(model, options, n_pages)));
   State& state = *engine->state_;
   state.update_gauges();
-  state.runner = std::thread([&state] { state.run(); });
+  try {
+    state.runner = std::thread([&state] { state.run(); });
+  } catch (const std::system_error& error) {
+    return resource_exhausted(std::string("cannot start the engine's thread: ") + error.what());
+  }
   return engine;
 }
 

@@ -2,6 +2,7 @@
 #include "engine/batch_request.h"
 
 #include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -85,27 +86,37 @@ Status check_request(const GenerationRequest& request, const StepModel& model) {
   return check_sampling(request.sampling);
 }
 
-Result<int64_t> choose_n_pages(const StepModel& model, const BatchOptions& options) {
+Result<int64_t> make_pages(StepModel& model, const BatchOptions& options) {
   const uint64_t bytes = model.page_bytes();
   // One more than its tokens fill: a shared page is copied before it is written.
   const int64_t n_one = model::KvCache::blocks_for(model.max_context()) + 1;
+  const int64_t n_most = n_one * options.max_sequences;
   const auto available =
       static_cast<uint64_t>(kMaxMemoryShare * static_cast<double>(base::available_memory_bytes()));
   const bool is_given = options.kv_bytes > 0;
   const uint64_t wanted = is_given ? options.kv_bytes : std::min(kDefaultKvBytes, available / 2);
-  const auto n_wanted =
-      std::clamp(static_cast<int64_t>(wanted / bytes), is_given ? 0 : n_one, n_one * options.max_sequences);
-  if (n_wanted < n_one) {
+  auto n_pages = static_cast<int64_t>(std::min(wanted / bytes, static_cast<uint64_t>(n_most)));
+  if (!is_given) n_pages = std::max(n_pages, n_one);
+  if (n_pages < n_one) {
     return resource_exhausted("keys and values: one sequence of " + std::to_string(model.max_context()) +
                               " tokens needs " + base::format_bytes(static_cast<uint64_t>(n_one) * bytes) +
                               ", and " + base::format_bytes(wanted) +
                               " are allowed; allow more, or ask for a shorter context");
   }
-  if (is_given && static_cast<uint64_t>(n_wanted) * bytes > available) {
+  if (is_given && static_cast<uint64_t>(n_pages) * bytes > available) {
     return resource_exhausted("keys and values: " + base::format_bytes(wanted) + " are asked for, and " +
                               base::format_bytes(available) + " are available");
   }
-  return n_wanted;
+  for (;; n_pages = std::max(n_one, n_pages / 2)) {  // an address space may be shorter than the memory
+    try {
+      model.make_pages(n_pages);
+      return n_pages;
+    } catch (const std::bad_alloc&) {
+      if (!is_given && n_pages > n_one) continue;
+      return resource_exhausted("out of memory for keys and values: " +
+                                base::format_bytes(static_cast<uint64_t>(n_pages) * bytes));
+    }
+  }
 }
 
 std::unique_ptr<Sequence> make_sequence(GenerationRequest request, const StepModel& model) {

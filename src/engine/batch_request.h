@@ -12,9 +12,9 @@ namespace octavo::engine {
 
 Status check_options(const BatchOptions& options);
 Status check_request(const GenerationRequest& request, const StepModel& model);
-// Pages for at least one sequence of the whole context, by default 4 GiB or half of what is available, never
-// more than every sequence of the largest batch can use.
-Result<int64_t> choose_n_pages(const StepModel& model, const BatchOptions& options);
+// Makes the model's pages, and says how many: for at least one sequence of the whole context, by default 4
+// GiB or half of what is available, never more than every sequence of the largest batch can use.
+Result<int64_t> make_pages(StepModel& model, const BatchOptions& options);
 // The request's first output, with its siblings. `request` was checked.
 std::unique_ptr<Sequence> make_sequence(GenerationRequest request, const StepModel& model);
 

@@ -1,0 +1,69 @@
+// Batches on the engine's own streams: as many under way as the engine takes, read in order.
+#include <deque>
+#include <string>
+#include <utility>
+
+#include "octavo/engine.h"
+
+namespace octavo {
+
+namespace {
+
+Result<RequestOutput> read_all(Stream& stream, int32_t n, const Progress* progress) {
+  RequestOutput output;
+  output.outputs.resize(static_cast<size_t>(n));
+  for (;;) {
+    OCTAVO_ASSIGN_OR_RETURN(std::optional<Delta> delta, stream.next(progress));
+    if (!delta) break;
+    CompletionOutput& completion = output.outputs[static_cast<size_t>(delta->index)];
+    completion.text += delta->text;
+    completion.token_ids.insert(completion.token_ids.end(), delta->token_ids.begin(), delta->token_ids.end());
+    for (TokenScore& score : delta->logprobs) {
+      completion.cumulative_logprob += score.token.logprob;
+      completion.logprobs.push_back(std::move(score));
+    }
+    if (!delta->prompt_logprobs.empty()) output.prompt_logprobs = std::move(delta->prompt_logprobs);
+    completion.finish = delta->finish;
+    completion.stop_text = std::move(delta->stop_text);
+    completion.stop_token = delta->stop_token;
+  }
+  output.prompt_token_ids = stream.prompt_token_ids();
+  output.stats = stream.stats();
+  return output;
+}
+
+}  // namespace
+
+Result<std::vector<RequestOutput>> Engine::generate(const std::vector<Request>& requests,
+                                                    Progress* progress) {
+  const auto named = [](size_t i, const Status& status) {
+    return status.with_context("request " + std::to_string(i));
+  };
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (const Status status = check(requests[i]); !status.ok()) return named(i, status);
+  }
+  std::vector<RequestOutput> outputs;
+  std::deque<Stream> under_way;
+  size_t n_submitted = 0;
+  while (outputs.size() < requests.size()) {
+    while (n_submitted < requests.size()) {
+      auto stream = submit(requests[n_submitted]);
+      const bool is_full = !stream.ok() && stream.status().code() == StatusCode::kResourceExhausted;
+      if (is_full && !under_way.empty()) break;
+      if (!stream.ok()) return named(n_submitted, stream.status());
+      under_way.push_back(std::move(*stream));
+      ++n_submitted;
+    }
+    const size_t i = outputs.size();
+    if (progress != nullptr) {
+      progress->update("generate", static_cast<int64_t>(i), static_cast<int64_t>(requests.size()));
+    }
+    auto output = read_all(under_way.front(), requests[i].sampling.n, progress);
+    if (!output.ok()) return named(i, output.status());
+    outputs.push_back(std::move(*output));
+    under_way.pop_front();
+  }
+  return outputs;
+}
+
+}  // namespace octavo
