@@ -3,6 +3,7 @@
 
 #if defined(OCTAVO_X86_KERNELS)
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>

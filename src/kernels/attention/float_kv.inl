@@ -20,43 +20,71 @@ struct F32Operand {  // [k][stride]
   }
 };
 
-// sums[r] = sum over k in [begin, end), k < n_k[r], k even or odd, of a[r,k] * b[k, column … column + 15],
-// from zero in rising k by fused multiply-add. begin is even, n_k rises.
-template <int R, int kParity, class Operand>
-inline void sum_parity(const float* a, int64_t a_stride, const Operand& b, int64_t column, int64_t begin,
-                       int64_t end, const int64_t* n_k, F32x16* sums) {
-  F32x16 s[R];
-  for (int r = 0; r < R; ++r) s[r] = broadcast(0.0F);
-  const int64_t shared_end = end < n_k[0] ? end : n_k[0];
-  int64_t k = begin;
-  for (; k + kParity < shared_end; k += 2) {
-    const F32x16 values = b.template at<kParity>(k, column);
-    for (int r = 0; r < R; ++r) s[r] = fma(broadcast(a[r * a_stride + k + kParity]), values, s[r]);
+// sums[r][c] of positions k and k + 1 (kParity 0 or 1) gets a[r,k] * b[k, columns of vector c], fused.
+template <int R, int C, int kParity, class Operand>
+inline void add_position(const float* a, int64_t a_stride, const Operand& b, int64_t column, int64_t k,
+                         F32x16 (*sums)[C]) {
+  F32x16 values[C];
+  for (int c = 0; c < C; ++c) values[c] = b.template at<kParity>(k, column + 16 * c);
+  for (int r = 0; r < R; ++r) {
+    const F32x16 x = broadcast(a[r * a_stride + k + kParity]);
+    for (int c = 0; c < C; ++c) sums[r][c] = fma(x, values[c], sums[r][c]);
   }
-  // The last positions of the causal edge: a row leaves out what it may not see, whatever that holds.
-  for (; k + kParity < end; k += 2) {
-    const F32x16 values = b.template at<kParity>(k, column);
+}
+// The same at the causal edge: a row leaves out what it may not see, whatever that holds.
+template <int R, int C, int kParity, class Operand>
+inline void add_edge_position(const float* a, int64_t a_stride, const Operand& b, int64_t column, int64_t k,
+                              const int64_t* n_k, F32x16 (*sums)[C]) {
+  for (int c = 0; c < C; ++c) {
+    const F32x16 values = b.template at<kParity>(k, column + 16 * c);
     for (int r = 0; r < R; ++r) {
-      if (k + kParity < n_k[r]) s[r] = fma(broadcast(a[r * a_stride + k + kParity]), values, s[r]);
+      if (k + kParity < n_k[r]) {
+        sums[r][c] = fma(broadcast(a[r * a_stride + k + kParity]), values, sums[r][c]);
+      }
     }
   }
-  for (int r = 0; r < R; ++r) sums[r] = s[r];
 }
 
-// sums[r] = sum over k < n_k[r] of a[r,k] * b[k, column … column + 15], in the order of gemm_f.h. n_k rises.
-// A function of its own, so that the compiler gives the accumulators all registers (inlined, it spilled a
-// quarter of them at half the speed).
-template <int R, class Operand>
+// Vectors of columns that R rows take at once: as many sums as registers hold, for the longest chains' sake
+// and so that a read of a matters to more of them.
+constexpr int columns_at_once(int n_sums) {
+  return 4 * n_sums <= kSumsPerPass ? 4 : 2 * n_sums <= kSumsPerPass ? 2 : 1;
+}
+
+// sums[r][c] = sum over k < n_k[r] of a[r,k] * b[k, 16 columns from column + 16 c], in the order of gemm_f.h.
+// n_k rises. A function of its own, so that the compiler gives the accumulators all registers (inlined, it
+// spilled a quarter of them at half the speed).
+template <int R, int C, class Operand>
 [[gnu::noinline]] void product(const float* a, int64_t a_stride, const Operand& b, int64_t column,
-                               const int64_t* n_k, F32x16* sums) {
+                               const int64_t* n_k, F32x16 (*sums)[C]) {
   const int64_t n = n_k[R - 1];
-  for (int r = 0; r < R; ++r) sums[r] = broadcast(0.0F);
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) sums[r][c] = broadcast(0.0F);
+  }
   for (int64_t begin = 0; begin < n; begin += 32) {
     const int64_t end = begin + 32 < n ? begin + 32 : n;
-    F32x16 even[R], odd[R];
-    sum_parity<R, 0>(a, a_stride, b, column, begin, end, n_k, even);
-    sum_parity<R, 1>(a, a_stride, b, column, begin, end, n_k, odd);
-    for (int r = 0; r < R; ++r) sums[r] = sums[r] + (even[r] + odd[r]);
+    const int64_t shared = std::clamp<int64_t>(n_k[0] - begin, 0, end - begin);
+    const int64_t shared_end = begin + shared / 2 * 2;
+    F32x16 even[R][C], odd[R][C];
+    for (int r = 0; r < R; ++r) {
+      for (int c = 0; c < C; ++c) even[r][c] = odd[r][c] = broadcast(0.0F);
+    }
+    if constexpr (2 * R * C <= kSumsPerPass) {
+      for (int64_t k = begin; k < shared_end; k += 2) {
+        add_position<R, C, 0>(a, a_stride, b, column, k, even);
+        add_position<R, C, 1>(a, a_stride, b, column, k, odd);
+      }
+    } else {
+      for (int64_t k = begin; k < shared_end; k += 2) add_position<R, C, 0>(a, a_stride, b, column, k, even);
+      for (int64_t k = begin; k < shared_end; k += 2) add_position<R, C, 1>(a, a_stride, b, column, k, odd);
+    }
+    for (int64_t k = shared_end; k < end; k += 2) {
+      add_edge_position<R, C, 0>(a, a_stride, b, column, k, n_k, even);
+      if (k + 1 < end) add_edge_position<R, C, 1>(a, a_stride, b, column, k, n_k, odd);
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int c = 0; c < C; ++c) sums[r][c] = sums[r][c] + (even[r][c] + odd[r][c]);
+    }
   }
 }
 
@@ -87,14 +115,18 @@ struct FloatKv {
       : keys{layout.keys<typename Operand::Value>(block, kv_head), kKvBlockTokens},
         values{layout.values<typename Operand::Value>(block, kv_head), layout.v_width} {}
 
-  // s[r][t … t + 15] of rows row … row + R - 1, rows of s kKvBlockTokens apart.
-  template <int R>
+  // s[r][t … t + 16 C - 1] of rows row … row + R - 1, rows of s kKvBlockTokens apart.
+  template <int R, int C>
   void scores(const Queries& q, int64_t row, int64_t t, float* s) const {
     int64_t n_dims[R];
     for (int r = 0; r < R; ++r) n_dims[r] = q.head_dim;
-    F32x16 sums[R];
-    product<R>(q.values + row * q.head_dim, q.head_dim, keys, t, n_dims, sums);
-    for (int r = 0; r < R; ++r) store(s + r * kKvBlockTokens + t, sums[r] * broadcast(q.scale));
+    F32x16 sums[R][C];
+    product<R, C>(q.values + row * q.head_dim, q.head_dim, keys, t, n_dims, sums);
+    for (int r = 0; r < R; ++r) {
+      for (int c = 0; c < C; ++c) {
+        store(s + r * kKvBlockTokens + t + 16 * c, sums[r][c] * broadcast(q.scale));
+      }
+    }
   }
 
   // The first n_tokens[r] of p[r], rows kKvBlockTokens apart, as weights of the values; p outlives them.
@@ -104,8 +136,11 @@ struct FloatKv {
     const float* p;
     const int64_t* n_tokens;
     Weights(const FloatKv& of, float* weights, const int64_t* n) : kv(of), p(weights), n_tokens(n) {}
-    // o_b[r][d … d + 15]
-    void sum(int64_t d, F32x16* sums) const { product<R>(p, kKvBlockTokens, kv.values, d, n_tokens, sums); }
+    // o_b[r][d … d + 16 C - 1]
+    template <int C>
+    void sum(int64_t d, F32x16 (*sums)[C]) const {
+      product<R, C>(p, kKvBlockTokens, kv.values, d, n_tokens, sums);
+    }
   };
 };
 using Bf16Kv = FloatKv<Bf16Operand, true>;

@@ -1,4 +1,5 @@
 // attention.h in plain C++: the definition of every bit. Compiles for any CPU. Called through kernels.inc.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>

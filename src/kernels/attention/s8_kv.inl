@@ -22,17 +22,24 @@ inline float write_wide_codes(const float* x, int64_t n, int16_t* codes, int64_t
   return scale;
 }
 
-// sums[r] = sum over k < n of a[r,k] * b[k, column … column + 15]; b is [n/2][stride][2], n even.
-template <int R>
+// sums[r][c] = sum over k < n of a[r,k] * b[k, 16 columns from column + 16 c]; b is [n/2][stride][2], n even.
+template <int R, int C>
 [[gnu::noinline]] void product_s8(const int16_t* a, int64_t a_stride, const int8_t* b, int64_t stride,
-                                  int64_t column, int64_t n, I32x16* sums) {
-  I32x16 s[R];
-  for (int r = 0; r < R; ++r) s[r] = no_sums();
-  for (int64_t k = 0; k < n; k += 2) {
-    const S16x32 pairs = load_s8_pairs(b + k * stride + 2 * column);
-    for (int r = 0; r < R; ++r) s[r] = add_products(s[r], a + r * a_stride + k, pairs);
+                                  int64_t column, int64_t n, I32x16 (*sums)[C]) {
+  I32x16 s[R][C];
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) s[r][c] = no_sums();
   }
-  for (int r = 0; r < R; ++r) sums[r] = s[r];
+  for (int64_t k = 0; k < n; k += 2) {
+    S16x32 pairs[C];
+    for (int c = 0; c < C; ++c) pairs[c] = load_s8_pairs(b + k * stride + 2 * (column + 16 * c));
+    for (int r = 0; r < R; ++r) {
+      for (int c = 0; c < C; ++c) s[r][c] = add_products(s[r][c], a + r * a_stride + k, pairs[c]);
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) sums[r][c] = s[r][c];
+  }
 }
 
 struct S8Kv {  // the members of FloatKv
@@ -64,13 +71,16 @@ struct S8Kv {  // the members of FloatKv
         value_scales(layout.value_scales(block, kv_head)),
         v_width(layout.v_width) {}
 
-  template <int R>
+  template <int R, int C>
   void scores(const Queries& q, int64_t row, int64_t t, float* s) const {
-    I32x16 sums[R];
-    product_s8<R>(q.codes + row * q.head_dim, q.head_dim, keys, kKvBlockTokens, t, q.head_dim, sums);
-    const F32x16 scale = load(key_scales + t);
-    for (int r = 0; r < R; ++r) {
-      store(s + r * kKvBlockTokens + t, to_float(sums[r]) * broadcast(q.scales[row + r]) * scale);
+    I32x16 sums[R][C];
+    product_s8<R, C>(q.codes + row * q.head_dim, q.head_dim, keys, kKvBlockTokens, t, q.head_dim, sums);
+    for (int c = 0; c < C; ++c) {
+      const F32x16 scale = load(key_scales + t + 16 * c);
+      for (int r = 0; r < R; ++r) {
+        store(s + r * kKvBlockTokens + t + 16 * c,
+              to_float(sums[r][c]) * broadcast(q.scales[row + r]) * scale);
+      }
     }
   }
 
@@ -89,10 +99,13 @@ struct S8Kv {  // the members of FloatKv
         scale[r] = write_wide_codes(row, n_tokens[r], codes + r * kKvBlockTokens, n);
       }
     }
-    void sum(int64_t d, F32x16* sums) const {
-      I32x16 s[R];
-      product_s8<R>(codes, kKvBlockTokens, kv.values, kv.v_width, d, n, s);
-      for (int r = 0; r < R; ++r) sums[r] = to_float(s[r]) * broadcast(scale[r]);
+    template <int C>
+    void sum(int64_t d, F32x16 (*sums)[C]) const {
+      I32x16 s[R][C];
+      product_s8<R, C>(codes, kKvBlockTokens, kv.values, kv.v_width, d, n, s);
+      for (int r = 0; r < R; ++r) {
+        for (int c = 0; c < C; ++c) sums[r][c] = to_float(s[r][c]) * broadcast(scale[r]);
+      }
     }
   };
 };

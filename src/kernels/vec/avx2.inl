@@ -3,6 +3,7 @@
 
 // 4 rows x 2 registers of sums are the 8 chains that two multiply-adds a cycle need; 5 and 6 were no faster.
 inline constexpr int kRowsPerPass = 4;
+inline constexpr int kSumsPerPass = 4;
 
 struct F32x16 {
   __m256 low, high;

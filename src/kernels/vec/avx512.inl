@@ -1,8 +1,11 @@
 // Sixteen floats in one 512-bit register: vec/ref.inl's functions, lane for lane. Included as that file says,
-// with "kernels/x86_intrinsics.h". bf16 is rounded by integer steps as on AVX2: vcvtneps2bf16 needs AVX512-BF16.
+// with "kernels/x86_intrinsics.h". bf16 is rounded by integer steps as on AVX2: vcvtneps2bf16 needs
+// AVX512-BF16.
 
 // 8 rows of sums are twice the 4 chains that one multiply-add a cycle needs.
 inline constexpr int kRowsPerPass = 8;
+// Of 32 registers, the rest being operands.
+inline constexpr int kSumsPerPass = 24;
 
 struct F32x16 {
   __m512 lanes;
@@ -55,8 +58,7 @@ inline I32x16 magnitude_bits(F32x16 x) {
 }
 inline I32x16 max(I32x16 a, I32x16 b) { return {_mm512_max_epi32(a.lanes, b.lanes)}; }
 inline int32_t max_of_lanes(I32x16 x) {
-  const __m256i m8 =
-      _mm256_max_epi32(_mm512_castsi512_si256(x.lanes), _mm512_extracti64x4_epi64(x.lanes, 1));
+  const __m256i m8 = _mm256_max_epi32(_mm512_castsi512_si256(x.lanes), _mm512_extracti64x4_epi64(x.lanes, 1));
   __m128i m = _mm_max_epi32(_mm256_castsi256_si128(m8), _mm256_extracti128_si256(m8, 1));
   m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
   m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));

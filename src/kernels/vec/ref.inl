@@ -6,6 +6,8 @@
 // Rows that share one pass over a B operand (attention/tile.inl). No row's bits depend on it; it
 // differs from avx2.inl's, so that comparing the two shows that.
 inline constexpr int kRowsPerPass = 3;
+// Sums (F32x16) that a pass keeps at once; likewise without a trace in the bits.
+inline constexpr int kSumsPerPass = 6;
 
 struct F32x16 {
   float lane[16];
