@@ -12,7 +12,7 @@ namespace octavo::kernels {
 inline constexpr int64_t kGemmFBlockK = 32;  // of the canonical order
 
 // Rows and panels of one block at most: the kernel holds block_rows x 512 floats of x (96 KB, a fifth of a
-// Zen 3 L2) and block_rows x 16 x block_panels sums (24 KB).
+// Zen 3 L2) and block_rows x block_panels x 16 or 32 sums (24 or 48 KB).
 inline constexpr int64_t kGemmFBlockRows = 48;
 inline constexpr int64_t kGemmFBlockPanels = 8;
 
