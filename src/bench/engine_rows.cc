@@ -32,7 +32,8 @@ Result<double> engine_seconds(const Subject& s, const Requests& r, int64_t max_r
   engine::BatchOptions options;
   options.max_sequences = r.n;
   options.max_step_tokens = std::max(max_rows, r.n);
-  const int64_t n_pages = r.n * model::KvCache::blocks_for(n_tokens(r) + 1);
+  // A page more for each than its tokens need: what it is about to write.
+  const int64_t n_pages = r.n * (model::KvCache::blocks_for(n_tokens(r) + 1) + 1);
   options.kv_bytes = static_cast<uint64_t>(n_pages) * step_model.page_bytes();
   options.speculation = engine::Speculation::kOff;
   OCTAVO_ASSIGN_OR_RETURN(const auto engine, engine::BatchEngine::start(step_model, options));
