@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "octavo/engine.h"
 #include "octavo/progress.h"
 #include "octavo/status.h"
 
@@ -80,6 +81,14 @@ struct BenchReport {
   std::vector<BenchRow> rows;
   std::vector<BenchProfile> profiles;  // of each row of prefill and decode, where asked for
 };
+
+// Tokens per second of one request at the machine's limits, measured in some tenths of a second: the linears'
+// arithmetic at its peak, and the reading of weights, keys and values. 0 where a limit could not be measured.
+struct SpeedLimits {
+  double prefill = 0, decode = 0;
+};
+// mean_context: tokens before the one that is decoded, on average.
+SpeedLimits measure_speed_limits(const ModelInfo& model, double mean_context);
 
 Result<BenchReport> run_bench(const BenchOptions& options, Progress* progress = nullptr);
 

@@ -174,6 +174,10 @@ struct ModelInfo {
   uint64_t weight_bytes = 0;  // packed, in memory
   std::string isa;            // "avx2"
   int n_threads = 0;
+  // The floor under its speed: multiplications and additions of a token of the prompt, bytes read for an
+  // output token, and for each token before it.
+  double token_s8_ops = 0, token_float_ops = 0;
+  uint64_t step_bytes = 0, kv_token_bytes = 0;
   std::string fingerprint;  // changes when the model or the numerics do
 };
 

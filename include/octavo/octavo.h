@@ -6,6 +6,7 @@
 #include "octavo/inspect.h"
 #include "octavo/progress.h"
 #include "octavo/quantize.h"
+#include "octavo/selftest.h"
 #include "octavo/status.h"
 #include "octavo/text.h"
 #include "octavo/version.h"

@@ -87,6 +87,19 @@ Result<std::string> bench_shape_config(const std::string& shape) {
   return config.dump(2) + "\n";
 }
 
+SpeedLimits measure_speed_limits(const ModelInfo& model, double mean_context) {
+  const Result<kernels::Isa> isa = kernels::active_isa();
+  if (!isa.ok() || model.step_bytes == 0) return {};
+  base::ThreadPool pool(model.n_threads);
+  const bench::Machine machine = bench::measure_quickly(pool, *isa);
+  const double prefill =
+      bench::floor_seconds(machine, *isa, {model.token_s8_ops, model.token_float_ops, 0}).seconds;
+  const double bytes =
+      static_cast<double>(model.step_bytes) + mean_context * static_cast<double>(model.kv_token_bytes);
+  const double decode = bench::floor_seconds(machine, *isa, {0, 0, bytes}).seconds;
+  return {prefill > 0 ? 1 / prefill : 0, decode > 0 ? 1 / decode : 0};
+}
+
 Result<BenchReport> run_bench(const BenchOptions& options, Progress* progress) {
   OCTAVO_ASSIGN_OR_RETURN(const bench::Plan plan, to_plan(options));
   OCTAVO_ASSIGN_OR_RETURN(bench::Measured measured, bench::measure(plan, progress));

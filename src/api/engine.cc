@@ -97,6 +97,13 @@ Result<ModelInfo> describe(engine::LoadedModel& loaded) {
   info.weight_bytes = loaded.model().packed_bytes();
   info.isa = kernels::isa_name(loaded.isa());
   info.n_threads = loaded.pool().n_threads();
+  const model::WeightTotals totals = loaded.model().totals();
+  info.token_s8_ops = 2 * static_cast<double>(totals.n_s8);
+  info.token_float_ops = 2 * static_cast<double>(totals.n_float);
+  info.step_bytes = totals.layer_bytes + totals.head_bytes;
+  info.kv_token_bytes = kernels::kv_block_bytes(loaded.model().kv_shape(loaded.kv_type())) /
+                        static_cast<uint64_t>(kernels::kKvBlockTokens) *
+                        static_cast<uint64_t>(loaded.config().n_layers);
   OCTAVO_ASSIGN_OR_RETURN(info.fingerprint, compute_fingerprint(loaded));
   return info;
 }

@@ -45,6 +45,18 @@ Machine measure_machine(base::ThreadPool& pool, Progress* progress) {
   return machine;
 }
 
+Machine measure_quickly(base::ThreadPool& pool, kernels::Isa isa) {
+  constexpr int64_t kBufferBytes = int64_t{256} << 20;
+  Machine machine;
+  machine.threads = pool.n_threads();
+  if (base::available_memory_bytes() > 2 * static_cast<uint64_t>(kBufferBytes)) {
+    machine.read_bandwidth = kernels::measured_read_bandwidth(pool, kBufferBytes, 5);
+  }
+  machine.isas.push_back({isa, kernels::measured_peak(pool, isa, kernels::PeakOf::kS8),
+                          kernels::measured_peak(pool, isa, kernels::PeakOf::kBF16), 0});
+  return machine;
+}
+
 FloorSeconds floor_seconds(const Machine& machine, kernels::Isa isa, const Floor& floor) {
   const IsaPeaks peaks = machine.peaks(isa);
   const double read = machine.read_bandwidth > 0 ? floor.bytes / machine.read_bandwidth : 0;

@@ -28,6 +28,8 @@ struct Machine {
 };
 
 Machine measure_machine(base::ThreadPool& pool, Progress* progress);
+// What the decoder of `isa` is compared with, in some tenths of a second; no name, no memory.
+Machine measure_quickly(base::ThreadPool& pool, kernels::Isa isa);
 
 // What work takes at least: the slower of its arithmetic, each kind at its peak, and its reads.
 struct Floor {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <system_error>
 
+#include "octavo/bench.h"
 #include "octavo/engine.h"
 
 #include "base/json.h"
@@ -40,11 +41,17 @@ Result<std::string> read_stdin() {
 
 double per_second(int64_t n, double seconds) { return seconds > 0 ? static_cast<double>(n) / seconds : 0; }
 
-std::string speed(const char* what, int64_t n_tokens, double seconds) {
-  char buffer[120];
-  std::snprintf(buffer, sizeof(buffer), "%s %lld tokens in %.3f s (%.1f tok/s)", what,
-                static_cast<long long>(n_tokens), seconds, per_second(n_tokens, seconds));
-  return buffer;
+// limit: tokens per second, or 0.
+std::string speed(const char* what, int64_t n_tokens, double seconds, double limit) {
+  char buffer[160];
+  const double rate = per_second(n_tokens, seconds);
+  int length = std::snprintf(buffer, sizeof(buffer), "%s %lld tokens in %.3f s (%.1f tok/s", what,
+                             static_cast<long long>(n_tokens), seconds, rate);
+  if (limit > 0 && n_tokens > 0) {
+    length += std::snprintf(buffer + length, sizeof(buffer) - static_cast<size_t>(length),
+                            ", %.0f %% of the limit", 100 * rate / limit);
+  }
+  return std::string(buffer, static_cast<size_t>(length)) + ")";
 }
 
 std::string guesses(const EngineStats& stats) {
@@ -178,9 +185,14 @@ class Generate : public Command {
       if (const Status printed = print("\n"); !printed.ok()) return report_error(printed);
     }
     const StreamStats stats = stream.stats();
-    std::fprintf(
-        stderr, "octavo: %s, %s%s\n", speed("prefill", stats.n_prompt_tokens, stats.prefill_seconds).c_str(),
-        speed("decode", n_decoded(stats), stats.decode_seconds).c_str(), guesses(engine.stats()).c_str());
+    const double mean_context =
+        static_cast<double>(stats.n_prompt_tokens) + static_cast<double>(stats.n_output_tokens) / 2;
+    const SpeedLimits limits =
+        interrupted() ? SpeedLimits{} : measure_speed_limits(engine.model(), mean_context);
+    std::fprintf(stderr, "octavo: %s, %s%s\n",
+                 speed("prefill", stats.n_prompt_tokens, stats.prefill_seconds, limits.prefill).c_str(),
+                 speed("decode", n_decoded(stats), stats.decode_seconds, limits.decode).c_str(),
+                 guesses(engine.stats()).c_str());
     return interrupted() ? kExitInterrupted : kExitOk;
   }
 

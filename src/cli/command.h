@@ -21,6 +21,7 @@ std::unique_ptr<Command> make_quantize();
 std::unique_ptr<Command> make_generate();
 std::unique_ptr<Command> make_eval();
 std::unique_ptr<Command> make_bench();
+std::unique_ptr<Command> make_selftest();
 std::unique_ptr<Command> make_inspect();
 std::unique_ptr<Command> make_tokenize();
 std::unique_ptr<Command> make_chat_template();
@@ -37,6 +38,7 @@ inline constexpr std::array kCommands = {
     CommandEntry{"generate", "Continue a prompt or answer a chat message", make_generate},
     CommandEntry{"eval", "Measure perplexity, alone or against the model it was made from", make_eval},
     CommandEntry{"bench", "Measure this machine, and a model's speed as a share of its limits", make_bench},
+    CommandEntry{"selftest", "Check every kernel of this CPU against the reference", make_selftest},
     CommandEntry{"inspect", "Say what a checkpoint is and whether it is whole", make_inspect},
     CommandEntry{"tokenize", "JSON lines: texts to token ids, or back", make_tokenize},
     CommandEntry{"chat-template", "JSON lines: chat messages to the prompt text", make_chat_template},

@@ -90,21 +90,24 @@ double measured_peak(base::ThreadPool& pool, Isa isa, PeakOf of) {
   return measured[key] = measure(pool, *loop);
 }
 
-double measured_read_bandwidth(base::ThreadPool& pool) {
+double measured_read_bandwidth(base::ThreadPool& pool, int64_t buffer_bytes, int n_runs) {
   constexpr int64_t kPieceWords = int64_t{1}
                                   << 19;  // 4 MiB, so that a thread that is kept waiting costs little
-  constexpr int64_t kPieces = 192;        // 768 MiB
-  tensor::Buffer buffer(static_cast<size_t>(kPieces * kPieceWords) * sizeof(uint64_t));
+  const int64_t n_pieces = buffer_bytes / (kPieceWords * int64_t{sizeof(uint64_t)});
+  tensor::Buffer buffer(static_cast<size_t>(n_pieces * kPieceWords) * sizeof(uint64_t));
   auto* words = buffer.as<uint64_t>();
   const auto piece = [&](int64_t i) { return words + i * kPieceWords; };
-  pool.parallel_for(kPieces, [&](int64_t i, int) {
+  pool.parallel_for(n_pieces, [&](int64_t i, int) {
     std::memset(piece(i), 1, static_cast<size_t>(kPieceWords) * sizeof(uint64_t));
   });
-  std::array<volatile uint64_t, kPieces> kept;  // so that the reads are not dead
-  return best_rate(15, static_cast<double>(buffer.size_bytes()), [&] {
-    pool.parallel_for(kPieces,
+  std::vector<uint64_t> kept(static_cast<size_t>(n_pieces));
+  const double rate = best_rate(n_runs, static_cast<double>(buffer.size_bytes()), [&] {
+    pool.parallel_for(n_pieces,
                       [&](int64_t i, int) { kept[static_cast<size_t>(i)] = combine(piece(i), kPieceWords); });
   });
+  volatile uint64_t keep = std::accumulate(kept.begin(), kept.end(), uint64_t{0});  // or the reads are dead
+  (void)keep;
+  return rate;
 }
 
 }  // namespace octavo::kernels

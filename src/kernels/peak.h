@@ -30,7 +30,8 @@ struct PeakLoop {
 double measured_peak(base::ThreadPool& pool, Isa isa, PeakOf of);
 
 // Bytes per second that all threads together read in sequence, each its part of a buffer far over any cache;
-// the best of several runs.
-double measured_read_bandwidth(base::ThreadPool& pool);
+// the best of several runs. The buffer is rounded down to 4 MiB.
+double measured_read_bandwidth(base::ThreadPool& pool, int64_t buffer_bytes = int64_t{768} << 20,
+                               int n_runs = 15);
 
 }  // namespace octavo::kernels
