@@ -2,6 +2,7 @@
 // Running a model: open a folder, submit requests, pull their text. One path for every surface (program,
 // Python, HTTP). What a request gets does not depend on the others that run with it.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,6 +78,9 @@ struct Request {
   SamplingParams sampling;
   int32_t priority = 0;                    // smaller runs first; among equals, who came first
   std::shared_ptr<const LogitsMask> mask;  // cloned for each output
+  // Called whenever poll() has something new, for those who read many streams: by the engine's thread, which
+  // waits for it, so it should only wake someone. It may come once more after the stream's end was read.
+  std::function<void()> on_ready;
 };
 
 enum class FinishReason { kNone, kStop, kLength, kCancelled };
@@ -101,8 +105,9 @@ struct Delta {
   // In the first Delta, where the request asks for them: of the tokens 1, 2, ... of the prompt.
   std::vector<TokenScore> prompt_logprobs;
   FinishReason finish = FinishReason::kNone;  // set in the last Delta of an output
-  // What kStop is due to: one of `stop`, or one of `stop_token_ids`; neither at an end of text that is not
-  // among these.
+  // What kStop is due to: one of `stop`, or a token: one of `stop_token_ids`, or an end of text other than
+  // the tokenizer's own. Neither at the tokenizer's own (unless ignore_eos, where only stop_token_ids end a
+  // text).
   std::optional<std::string> stop_text;
   std::optional<int32_t> stop_token;
 };
@@ -128,6 +133,10 @@ class Stream {
   Stream& operator=(Stream&&) noexcept;
   ~Stream();
   Result<std::optional<Delta>> next(const Progress* progress = nullptr);
+  // The same without waiting: nullopt, too, where nothing is there yet.
+  Result<std::optional<Delta>> poll();
+  // Whether nothing more comes: after the last Delta of every output, or an error.
+  bool finished() const;
   // May be called by any thread; next() then ends with kCancelled.
   void cancel();
   const std::vector<int32_t>& prompt_token_ids() const;

@@ -11,7 +11,7 @@ namespace octavo {
 
 class TextTokenizer {
  public:
-  // A model folder or a tokenizer.json.
+  // A model folder or a tokenizer.json; "": the bytes of an engine that has neither (EngineOptions::echo).
   static Result<TextTokenizer> open(const std::string& path);
   Result<std::vector<int32_t>> encode(const std::string& text, bool add_special_tokens) const;
   Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const;

@@ -16,11 +16,16 @@ if typing.TYPE_CHECKING:
     from ._native import ResourceExhaustedError as ResourceExhaustedError
     from ._native import UnsupportedError as UnsupportedError
     from . import dtype as dtype
+    from .async_llm import AsyncEngineArgs as AsyncEngineArgs
+    from .async_llm import AsyncLLM as AsyncLLM
+    from .async_llm import AsyncLLMEngine as AsyncLLMEngine
     from .auto_model import AutoModel as AutoModel
     from .datasets import GeneratorDataset as GeneratorDataset
     from .llm import LLM as LLM
     from .outputs import CompletionOutput as CompletionOutput
     from .outputs import RequestOutput as RequestOutput
+    from .sampling_params import BeamSearchParams as BeamSearchParams
+    from .sampling_params import RequestOutputKind as RequestOutputKind
     from .sampling_params import SamplingParams as SamplingParams
     from .checkpoint import save_checkpoint as save_checkpoint
     from .tokenizer import AutoTokenizer as AutoTokenizer
@@ -36,12 +41,17 @@ _ERRORS = (
     "UnsupportedError",
 )
 _HOME = {
+    "AsyncEngineArgs": "async_llm",
+    "AsyncLLM": "async_llm",
+    "AsyncLLMEngine": "async_llm",
     "AutoModel": "auto_model",
     "AutoTokenizer": "tokenizer",
+    "BeamSearchParams": "sampling_params",
     "CompletionOutput": "outputs",
     "GeneratorDataset": "datasets",
     "LLM": "llm",
     "RequestOutput": "outputs",
+    "RequestOutputKind": "sampling_params",
     "SamplingParams": "sampling_params",
     "__version__": "_native",
     "save_checkpoint": "checkpoint",

@@ -1,4 +1,4 @@
-"""What `LLM(...)` accepts beside the arguments it uses: vLLM's others, sorted into hints and promises.
+"""What `LLM(...)` and `AsyncLLM(...)` accept beside the arguments it uses: vLLM's others, sorted into hints and promises.
 
 A hint tells a GPU engine how to work and changes no token; Octavo accepts it whatever it says. A promise changes what
 comes out, or where the model runs; Octavo accepts the one value that it keeps, and refuses others by name.
@@ -15,7 +15,7 @@ from pathlib import Path
 from octavo import _native
 from octavo.dtype import DType
 
-__all__ = ["EXTRA_ARGUMENTS", "check_arguments", "choose_quantization"]
+__all__ = ["EXTRA_ARGUMENTS", "check_arguments", "choose_kv_cache_dtype", "choose_quantization"]
 
 _HINTS = (
     "allowed_local_media_path",
@@ -31,15 +31,11 @@ _HINTS = (
     "disable_log_stats",
     "download_dir",
     "enable_chunked_prefill",
-    "enable_prefix_caching",
     "enforce_eager",
     "gpu_memory_utilization",
     "hf_token",
-    "kv_cache_memory_bytes",
     "linear_backend",
     "long_prefill_token_threshold",
-    "max_num_batched_tokens",
-    "max_num_seqs",
     "max_seq_len_to_capture",
     "num_gpu_blocks_override",
     "numa_bind",
@@ -73,7 +69,6 @@ _PROMISES: dict[str, tuple[typing.Any, ...]] = {
     "enable_return_routed_experts": (False,),
     "enable_sleep_mode": (False,),
     "hf_overrides": (None, {}),
-    "kv_cache_dtype": ("auto", "bfloat16"),
     "kv_cache_dtype_skip_layers": (None, []),
     "kv_offloading_backend": (None,),
     "kv_offloading_size": (None,),
@@ -110,8 +105,8 @@ _SMOOTHQUANT = "smoothquant"
 _LAYOUTS = ("compressed-tensors", "golden-stick", "ascend")
 
 
-def check_arguments(given: Mapping[str, typing.Any], folder: Path) -> None:
-    """Refuses what is not kept, by name.
+def check_arguments(call: str, given: Mapping[str, typing.Any], folder: Path | None) -> None:
+    """Refuses what is not kept, by name; without a folder any dtype is.
 
     Raises:
         NotImplementedError: A promise that Octavo cannot keep yet, or a dtype that is not the checkpoint's.
@@ -120,27 +115,46 @@ def check_arguments(given: Mapping[str, typing.Any], folder: Path) -> None:
     for name, value in given.items():
         kept = _PROMISES.get(name)
         if kept is not None and value not in kept:
-            raise NotImplementedError(f"LLM: {name}={value!r} is not built yet; leave it at {kept[0]!r}")
+            raise NotImplementedError(f"{call}: {name}={value!r} is not built yet; leave it at {kept[0]!r}")
     if given["generation_config"] not in ("auto", "vllm"):
         raise ValueError(f"generation_config: expected 'auto' or 'vllm', found {given['generation_config']!r}")
-    _check_dtype(given["dtype"], folder)
+    _check_dtype(call, given["dtype"], folder)
 
 
-def _check_dtype(dtype: typing.Any, folder: Path) -> None:
+def _stored_dtype(folder: Path) -> str:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return str(config.get("dtype") or config.get("torch_dtype") or "auto")
+
+
+def _check_dtype(call: str, dtype: typing.Any, folder: Path | None) -> None:
     wanted = dtype.name if isinstance(dtype, DType) else str(dtype).removeprefix("torch.").lower()
     wanted = _FLOAT_NAMES.get(wanted, wanted)
     if wanted not in ("auto", "bfloat16", "float16", "float32"):
         raise ValueError(f"dtype: expected 'auto', 'bfloat16', 'float16' or 'float32', found {dtype!r}")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    stored = config.get("dtype") or config.get("torch_dtype") or "auto"
+    stored = wanted if folder is None else _stored_dtype(folder)
     if wanted not in ("auto", stored):
         raise NotImplementedError(
-            f"LLM: dtype={dtype!r} is not built yet; Octavo computes in the checkpoint's own type, here {stored}: leave "
+            f"{call}: dtype={dtype!r} is not built yet; Octavo computes in the checkpoint's own type, here {stored}: leave "
             "it at 'auto'"
         )
 
 
-def choose_quantization(name: str | None, folder: Path) -> str | None:
+def choose_kv_cache_dtype(call: str, name: str, folder: Path | None) -> str:
+    """The C++ engine's name for `name`.
+
+    Raises:
+        NotImplementedError: A type that Octavo does not keep keys and values in, for this folder.
+    """
+    wanted = _FLOAT_NAMES.get(name, name)
+    if wanted in ("auto", "int8"):
+        return wanted
+    kept = "float32" if folder is not None and _stored_dtype(folder) == "float32" else "bfloat16"
+    if wanted == kept:
+        return "auto"
+    raise NotImplementedError(f"{call}: kv_cache_dtype={name!r} is not built yet; expected 'auto' (here {kept}) or 'int8'")
+
+
+def choose_quantization(name: str | None, folder: Path | None) -> str | None:
     """The recipe by which the float model in `folder` is to be quantized first, or None.
 
     Raises:
@@ -148,6 +162,8 @@ def choose_quantization(name: str | None, folder: Path) -> str | None:
     """
     if name is None:
         return None
+    if folder is None:
+        raise ValueError(f"quantization: expected None where there is no folder, found {name!r}")
     wanted = str(name).lower().replace("_", "-")
     recipes = _native.quantize_presets()
     known = [_SMOOTHQUANT, *_LAYOUTS, *recipes]

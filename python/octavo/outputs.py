@@ -1,4 +1,4 @@
-"""What `LLM.generate` and `LLM.chat` return: vLLM's classes, as far as a text model fills them."""
+"""What `LLM.generate`, `LLM.chat` and `AsyncLLM.generate` give: vLLM's classes, as far as a text model fills them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class CompletionOutput:
         token_ids: With the token that ended the output, where one did.
         cumulative_logprob: The sum over token_ids; None unless logprobs were asked for.
         logprobs: One dictionary for each of token_ids.
-        finish_reason: "stop" or "length"; None while unfinished.
-        stop_reason: The text or token id of the request that ended the output; None at the model's own end of text.
+        finish_reason: "stop", "length", or "abort"; None while unfinished.
+        stop_reason: The text that ended the output, or the token: one of the request's, or an end of text other than the
+            tokenizer's own; None at that one.
     """
 
     index: int
@@ -49,8 +50,8 @@ class CompletionOutput:
 
 @dataclasses.dataclass
 class RequestStateStats:
-    """When a request was at work. `arrival_time` is the wall clock's; the others are a clock of their own, in seconds,
-    of which only differences mean something."""
+    """When a request was at work, in seconds: `arrival_time` of time.time(), the others of time.monotonic(), or 0 where it
+    has not come to that. `first_token_latency` counts from when the request was queued."""
 
     num_generation_tokens: int = 0
     arrival_time: float = 0.0
@@ -66,12 +67,12 @@ class RequestOutput:
     """A prompt and what was generated from it.
 
     Attributes:
-        request_id: Counted by the LLM.
+        request_id: Counted by the LLM, or as AsyncLLM.generate was called.
         prompt: None where token ids were given.
         prompt_token_ids: As the model got them, special tokens included.
         prompt_logprobs: One entry a prompt token, the first None; None unless asked for.
-        outputs: n sequences.
-        finished: Always True out of `generate` and `chat`.
+        outputs: n sequences; while the request is under way, those that have something new.
+        finished: Whether nothing more comes.
         num_cached_tokens: Prompt tokens that another request had already computed.
     """
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from octavo import _native
 from octavo.keywords import suggests_fields
 
-__all__ = ["RequestOutputKind", "SamplingParams", "checked_seed"]
+__all__ = ["BeamSearchParams", "RequestOutputKind", "SamplingParams", "as_integer", "checked_seed"]
 
 _GREEDY_BELOW = 1e-5
 
@@ -37,6 +37,7 @@ _NOT_BUILT = {
 
 # Passed to C++ as they are.
 _PLAIN = (
+    "n",
     "temperature",
     "top_p",
     "top_k",
@@ -54,16 +55,17 @@ _PLAIN = (
     "skip_special_tokens",
     "detokenize",
     "logprobs",
+    "prompt_logprobs",
     "bad_words",
 )
 
 
 class RequestOutputKind(enum.Enum):
-    """What a streaming server sends; `LLM.generate` returns whole outputs whatever is asked for."""
+    """What each RequestOutput of `AsyncLLM.generate` holds; `LLM.generate` returns whole outputs whatever is asked for."""
 
-    CUMULATIVE = 0
-    DELTA = 1
-    FINAL_ONLY = 2
+    CUMULATIVE = 0  # all so far
+    DELTA = 1  # what is new
+    FINAL_ONLY = 2  # all, once, at the end
 
 
 def _as_list(name: str, value: typing.Any, one: type) -> list[typing.Any]:
@@ -76,7 +78,7 @@ def _as_list(name: str, value: typing.Any, one: type) -> list[typing.Any]:
         raise TypeError(f"{name}: expected {one.__name__} or a list of them, found {value!r}") from None
 
 
-def _as_integer(name: str, value: typing.Any) -> int:
+def as_integer(name: str, value: typing.Any) -> int:
     """Numpy's integers, too; no float, not even a whole one."""
     try:
         return operator.index(value)
@@ -86,7 +88,7 @@ def _as_integer(name: str, value: typing.Any) -> int:
 
 def checked_seed(seed: typing.Any) -> int:
     """`seed` as an int in the range that random numbers start from."""
-    value = _as_integer("seed", seed)
+    value = as_integer("seed", seed)
     if not 0 <= value < 2**64:
         raise ValueError(f"seed: expected 0 to {2**64 - 1}, found {value}")
     return value
@@ -99,7 +101,7 @@ def _as_bias(given: typing.Any) -> dict[int, float]:
     for bias in given.values():
         if not isinstance(bias, numbers.Real):
             raise TypeError(f"logit_bias: expected numbers, found {bias!r}")
-    return {_as_integer("logit_bias", token): min(100.0, max(-100.0, float(bias))) for token, bias in given.items()}
+    return {as_integer("logit_bias", token): min(100.0, max(-100.0, float(bias))) for token, bias in given.items()}
 
 
 @suggests_fields
@@ -125,14 +127,15 @@ class SamplingParams:
         min_tokens: Neither end-of-text nor stop comes before.
         logprobs: Report the log-probabilities of so many likeliest tokens and of the chosen one, for each token; -1 is
             the whole vocabulary. They are the model's own, before penalties and temperature.
-        prompt_logprobs: The same for the prompt's tokens; costs a second pass over the prompt.
+        prompt_logprobs: The same for the prompt's tokens; then no prefix of it is taken from the cache.
         detokenize: False leaves text empty.
         skip_special_tokens: In text.
         include_stop_str_in_output: The text that stopped the output stays its end.
         logit_bias: Token id -> number that is added to its logit, cut to [-100, 100].
         allowed_token_ids: No other token comes.
-        bad_words: Texts that the output does not contain.
-        output_kind, stream_interval, skip_clone, skip_reading_prefix_cache: Accepted; they change no output.
+        bad_words: Words whose tokens, at a text's beginning and after a space, do not come.
+        output_kind: What each RequestOutput of AsyncLLM.generate holds.
+        stream_interval, skip_clone, skip_reading_prefix_cache: Accepted; they change no output.
 
     Raises:
         ValueError: A value out of range, by name.
@@ -196,7 +199,7 @@ class SamplingParams:
             self.logit_bias = _as_bias(self.logit_bias)
         for name in ("n", "prompt_logprobs", "seed"):
             if name == "n" or getattr(self, name) is not None:
-                setattr(self, name, _as_integer(name, getattr(self, name)))
+                setattr(self, name, as_integer(name, getattr(self, name)))
         self.check()
 
     @property
@@ -211,14 +214,8 @@ class SamplingParams:
         self.to_native(self.seed)
         if not isinstance(self.output_kind, RequestOutputKind):
             raise TypeError(f"output_kind: expected a RequestOutputKind, found {self.output_kind!r}")
-        if _as_integer("n", self.n) < 1:
-            raise ValueError(f"n: expected at least 1, found {self.n}")
         if self.n > 1 and self.is_greedy:
             raise ValueError(f"n: expected 1 with greedy sampling (temperature 0), found {self.n}; all would be the same")
-        if self.prompt_logprobs is not None and _as_integer("prompt_logprobs", self.prompt_logprobs) < -1:
-            raise ValueError(
-                f"prompt_logprobs: expected -1 (the whole vocabulary) or at least 0, found {self.prompt_logprobs}"
-            )
         if self.allowed_token_ids is not None and len(self.allowed_token_ids) == 0:
             raise ValueError("allowed_token_ids: expected at least one token, found none; None allows all")
 
@@ -230,7 +227,7 @@ class SamplingParams:
         values["logit_bias"] = list((self.logit_bias or {}).items())
         values["allowed_token_ids"] = list(self.allowed_token_ids or [])
         for name, value in values.items():
-            if value is None and name not in ("seed", "max_tokens", "logprobs"):
+            if value is None and name not in ("seed", "max_tokens", "logprobs", "prompt_logprobs"):
                 raise TypeError(f"{name}: None is no value of it; leave it out for the default")
             try:
                 setattr(params, name, value)
@@ -245,5 +242,41 @@ class SamplingParams:
         return dataclasses.replace(self)
 
     def __repr__(self) -> str:
-        shown = [field.name for field in dataclasses.fields(self) if field.name in _PLAIN or field.name == "n"]
+        shown = [field.name for field in dataclasses.fields(self) if field.name in _PLAIN]
         return f"SamplingParams({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+
+@suggests_fields
+@dataclasses.dataclass
+class BeamSearchParams:
+    """How `LLM.beam_search` searches.
+
+    Args:
+        beam_width: How many sequences go on after each token, and how many come out.
+        max_tokens: The most that follow the prompt.
+        ignore_eos: The end-of-text token is a token like any other.
+        temperature: Accepted: the search is over the model's own log-probabilities, which no temperature changes.
+        length_penalty: A sequence's score is the sum of its log-probabilities, divided by its number of tokens (the
+            prompt's too, without an end of text) to this power.
+        include_stop_str_in_output: The end of text stays the text's end.
+
+    Raises:
+        ValueError: A value out of range, by name.
+        TypeError: A misspelt keyword (with the nearest right one), a value of the wrong type.
+    """
+
+    beam_width: int
+    max_tokens: int
+    ignore_eos: bool = False
+    temperature: float = 0.0
+    length_penalty: float = 1.0
+    include_stop_str_in_output: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("beam_width", "max_tokens"):
+            setattr(self, name, as_integer(name, getattr(self, name)))
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, found {getattr(self, name)}")
+        for name in ("temperature", "length_penalty"):
+            if not isinstance(getattr(self, name), numbers.Real):
+                raise TypeError(f"{name}: expected a number, found {getattr(self, name)!r}")

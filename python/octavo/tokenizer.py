@@ -34,7 +34,8 @@ def token_list(name: str, ids: Iterable[Any]) -> list[int]:
 
 
 class Tokenizer:
-    """The tokenizer of the model folder `path`, or of a ``tokenizer.json`` with what lies beside it.
+    """The tokenizer of the model folder `path`, or of a ``tokenizer.json`` with what lies beside it; "" has bytes for
+    tokens, as the engine that "echo:" names.
 
     Raises:
         FileNotFoundError: the folder has no ``tokenizer.json``.
@@ -50,6 +51,8 @@ class Tokenizer:
 
     @functools.cached_property
     def _config(self) -> dict[str, Any]:
+        if not self.name_or_path:
+            return {"eos_token": "<|im_end|>"}
         file = self._folder / "tokenizer_config.json"
         found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         return found if isinstance(found, dict) else {}

@@ -223,17 +223,17 @@ const char* finish_reason_name(FinishReason reason) {
 
 class Stream::Impl {
  public:
-  // decoder: none gives no text.
+  // decoder: none gives no text. untold_end: the token that ends a text without being named as the reason.
   Impl(std::shared_ptr<void> state, std::shared_ptr<engine::Generation> generation,
        std::vector<int32_t> prompt, std::optional<text::StreamDecoder> decoder,
-       const SamplingParams& sampling)
+       std::optional<int32_t> untold_end, const SamplingParams& sampling)
       : state_(std::move(state)),
         generation_(std::move(generation)),
         prompt_(std::move(prompt)),
         outputs_(static_cast<size_t>(sampling.n)),
         n_unfinished_(sampling.n),
         stop_(sampling.stop),
-        stop_token_ids_(sampling.stop_token_ids),
+        untold_end_(untold_end),
         min_tokens_(sampling.min_tokens),
         keep_stop_token_(sampling.include_stop_str_in_output),
         prompt_logprobs_due_(sampling.prompt_logprobs.has_value()) {
@@ -246,20 +246,25 @@ class Stream::Impl {
   Result<std::optional<Delta>> next(const Progress* progress) {
     while (n_unfinished_ > 0) {
       auto step = generation_->step(progress);
-      if (!step.ok()) {
-        n_unfinished_ = 0;
-        return step.status();
-      }
-      Output& output = outputs_[static_cast<size_t>(step->output)];
-      if (output.finished) continue;  // the engine was ahead of a stop text
-      auto delta = take(*step, output);
-      if (!delta.ok()) n_unfinished_ = 0;
-      if (!delta.ok()) return delta.status();
-      if (output.finished) --n_unfinished_;
-      return std::optional(std::move(*delta));
+      if (!step.ok()) return failed(step.status());
+      auto delta = read(*step);
+      if (!delta.ok() || delta->has_value()) return delta;
     }
     return std::optional<Delta>();
   }
+
+  Result<std::optional<Delta>> poll() {
+    while (n_unfinished_ > 0) {
+      auto step = generation_->poll();
+      if (!step.ok()) return failed(step.status());
+      if (!step->has_value()) break;
+      auto delta = read(**step);
+      if (!delta.ok() || delta->has_value()) return delta;
+    }
+    return std::optional<Delta>();
+  }
+
+  bool finished() const { return n_unfinished_ == 0; }
 
   void cancel() { generation_->cancel(); }
   const std::vector<int32_t>& prompt() const { return prompt_; }
@@ -288,6 +293,21 @@ class Stream::Impl {
     int64_t n_tokens = 0;
     bool finished = false;
   };
+
+  Status failed(Status status) {
+    n_unfinished_ = 0;
+    return status;
+  }
+
+  // nullopt: of an output that has ended; the engine was ahead of a stop text.
+  Result<std::optional<Delta>> read(const engine::GenerationStep& step) {
+    Output& output = outputs_[static_cast<size_t>(step.output)];
+    if (output.finished) return std::optional<Delta>();
+    auto delta = take(step, output);
+    if (!delta.ok()) return failed(delta.status());
+    if (output.finished) --n_unfinished_;
+    return std::optional(std::move(*delta));
+  }
 
   Result<Delta> take(const engine::GenerationStep& step, Output& output) {
     Delta delta;
@@ -327,9 +347,7 @@ class Stream::Impl {
       generation_->cancel(step.output);
     } else if (step.finish == engine::Finish::kStop) {
       delta.finish = FinishReason::kStop;
-      const bool asked_for =
-          std::find(stop_token_ids_.begin(), stop_token_ids_.end(), step.token) != stop_token_ids_.end();
-      if (asked_for) delta.stop_token = step.token;
+      if (step.token != untold_end_) delta.stop_token = step.token;
     } else if (step.finish == engine::Finish::kLength) {
       delta.finish = FinishReason::kLength;
     }
@@ -342,7 +360,7 @@ class Stream::Impl {
   std::vector<Output> outputs_;
   int32_t n_unfinished_;
   std::vector<std::string> stop_;
-  std::vector<int32_t> stop_token_ids_;
+  std::optional<int32_t> untold_end_;
   int64_t min_tokens_;
   bool keep_stop_token_, prompt_logprobs_due_;
   int64_t n_output_tokens_ = 0;
@@ -353,6 +371,8 @@ Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
 Result<std::optional<Delta>> Stream::next(const Progress* progress) { return impl_->next(progress); }
+Result<std::optional<Delta>> Stream::poll() { return impl_->poll(); }
+bool Stream::finished() const { return impl_->finished(); }
 void Stream::cancel() { impl_->cancel(); }
 const std::vector<int32_t>& Stream::prompt_token_ids() const { return impl_->prompt(); }
 StreamStats Stream::stats() const { return impl_->stats(); }
@@ -466,6 +486,7 @@ Result<engine::GenerationRequest> Engine::State::translate(const Request& reques
   wanted.n_outputs = sampling.n;
   wanted.priority = request.priority;
   wanted.mask = request.mask;
+  wanted.on_ready = request.on_ready;
   wanted.rules.allowed = sampling.allowed_token_ids;
   wanted.rules.bias = sampling.logit_bias;
   OCTAVO_ASSIGN_OR_RETURN(wanted.rules.forbidden, spell(sampling.bad_words, *tokenizer, info.n_vocab));
@@ -494,8 +515,9 @@ Result<Stream> Engine::submit(const Request& request) {
   }
   std::vector<int32_t> prompt = wanted.prompt;
   OCTAVO_ASSIGN_OR_RETURN(auto generation, state_->batch->submit(std::move(wanted)));
+  const std::optional<int32_t> untold_end = sampling.ignore_eos ? std::nullopt : state_->tokenizer->eos_id();
   return Stream(std::make_unique<Stream::Impl>(state_, std::move(generation), std::move(prompt),
-                                               std::move(decoder), sampling));
+                                               std::move(decoder), untold_end, sampling));
 }
 
 EngineStats Engine::stats() const {

@@ -4,9 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <future>
+#include <memory>
+#include <mutex>
 
 #include "base/test_environment.h"
 
@@ -130,6 +134,79 @@ TEST(Engine, SaysWhatStoppedTheText) {
   const Output with_token = run(demo(), request);
   EXPECT_EQ(with_token.ids, stopped.ids);
   EXPECT_GT(with_token.text.size(), stopped.text.size());
+}
+
+TEST(Engine, TheTokenizersOwnEndOfTextIsNoReason) {
+  EngineOptions options;
+  options.echo = true;
+  auto echo = Engine::open("", options);
+  ASSERT_TRUE(echo.ok());
+  Request request = greedy("ab", 9);
+  request.sampling.ignore_eos = false;
+  const Output ended = run(*echo, request);
+  EXPECT_EQ(ended.finish, FinishReason::kStop);
+  EXPECT_FALSE(ended.last.stop_token);
+  const int32_t end = ended.ids.back();
+  request.sampling.stop_token_ids = {end};
+  EXPECT_FALSE(run(*echo, request).last.stop_token);
+  request.sampling.ignore_eos = true;
+  EXPECT_EQ(run(*echo, request).last.stop_token, end);
+}
+
+TEST(Engine, ManyStreamsAreReadByOneWhoIsTold) {
+  struct Inbox {
+    std::mutex mutex;
+    std::condition_variable came;
+    std::vector<size_t> told;
+  };
+  const auto inbox = std::make_shared<Inbox>();
+  std::vector<Stream> streams;
+  std::vector<std::string> texts(20);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    Request request = greedy("The old man " + std::to_string(i), 6);
+    request.on_ready = [inbox, i] {
+      const std::lock_guard lock(inbox->mutex);
+      inbox->told.push_back(i);
+      inbox->came.notify_one();
+    };
+    auto stream = demo().submit(request);
+    ASSERT_TRUE(stream.ok());
+    streams.push_back(std::move(*stream));
+  }
+  size_t n_finished = 0;
+  while (n_finished < streams.size()) {
+    std::unique_lock lock(inbox->mutex);
+    ASSERT_TRUE(inbox->came.wait_for(lock, std::chrono::seconds(60), [&] { return !inbox->told.empty(); }));
+    const std::vector<size_t> ready = std::exchange(inbox->told, {});
+    lock.unlock();
+    for (const size_t i : ready) {
+      if (streams[i].finished()) continue;
+      for (auto delta = streams[i].poll(); delta.ok() && *delta; delta = streams[i].poll()) {
+        texts[i] += (*delta)->text;
+      }
+      n_finished += streams[i].finished() ? 1 : 0;
+    }
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ(texts[i], run(demo(), greedy("The old man " + std::to_string(i), 6)).text);
+  }
+}
+
+TEST(Engine, CancellingIsTold) {
+  const auto told = std::make_shared<std::promise<void>>();
+  Request request = greedy("The old man", 400);
+  request.sampling.min_tokens = 400;
+  request.on_ready = [told, first = true]() mutable {
+    if (std::exchange(first, false)) told->set_value();
+  };
+  auto stream = demo().submit(request);
+  ASSERT_TRUE(stream.ok());
+  stream->cancel();
+  told->get_future().wait();
+  Result<std::optional<Delta>> delta = stream->poll();
+  while (delta.ok() && (*delta || !stream->finished())) delta = stream->poll();
+  EXPECT_EQ(delta.status().code(), StatusCode::kCancelled);
+  EXPECT_TRUE(stream->finished());
 }
 
 TEST(Engine, NothingStopsBeforeMinTokens) {

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "api/echo.h"
 #include "base/json.h"
 #include "base/text_format.h"
 #include "text/chat_template.h"
@@ -17,7 +18,8 @@ struct TextTokenizer::State {
 TextTokenizer::TextTokenizer(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
 Result<TextTokenizer> TextTokenizer::open(const std::string& path) {
-  OCTAVO_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::load(path));
+  OCTAVO_ASSIGN_OR_RETURN(text::Tokenizer tokenizer,
+                          path.empty() ? api::make_byte_tokenizer() : text::Tokenizer::load(path));
   return TextTokenizer(std::make_shared<const State>(State{std::move(tokenizer)}));
 }
 

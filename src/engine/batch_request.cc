@@ -124,7 +124,8 @@ std::unique_ptr<Sequence> make_sequence(GenerationRequest request, const StepMod
   const auto n_prompt = static_cast<int64_t>(prompt.size());
   const int64_t room = model.max_context() - n_prompt;
   const int64_t max_tokens = std::min(request.max_tokens.value_or(room), room);
-  const auto generation = std::make_shared<Generation>(n_prompt, request.n_outputs);
+  const auto generation =
+      std::make_shared<Generation>(n_prompt, request.n_outputs, std::exchange(request.on_ready, {}));
   const auto shared = std::make_shared<const GenerationRequest>(std::move(request));
   auto first = make_output(shared, generation, prompt, 0, max_tokens);
   for (int32_t i = 1; i < shared->n_outputs; ++i) {

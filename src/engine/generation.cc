@@ -12,8 +12,8 @@ constexpr auto kPollInterval =
 
 }  // namespace
 
-Generation::Generation(int64_t n_prompt, int32_t n_outputs)
-    : n_prompt_(n_prompt), cancelled_(static_cast<size_t>(n_outputs)) {
+Generation::Generation(int64_t n_prompt, int32_t n_outputs, std::function<void()> on_ready)
+    : n_prompt_(n_prompt), on_ready_(std::move(on_ready)), cancelled_(static_cast<size_t>(n_outputs)) {
   times_.arrived = std::chrono::steady_clock::now();
 }
 
@@ -25,16 +25,27 @@ Result<GenerationStep> Generation::step(const Progress* progress) {
   };
   if (is_stopped()) return octavo::cancelled("generating was cancelled");
   std::unique_lock lock(mutex_);
-  const auto is_there = [this] { return next_ < made_.size() || failure_.has_value(); };
-  while (!is_there()) {
+  const auto came = [this] { return is_there(); };
+  while (!came()) {
     if (progress == nullptr) {
-      came_.wait(lock, is_there);
-    } else if (!came_.wait_for(lock, kPollInterval, is_there)) {
+      came_.wait(lock, came);
+    } else if (!came_.wait_for(lock, kPollInterval, came)) {
       lock.unlock();  // the answer may take a lock that the one who pushes holds
       if (is_stopped()) return octavo::cancelled("generating was cancelled");
       lock.lock();
     }
   }
+  return take();
+}
+
+Result<std::optional<GenerationStep>> Generation::poll() {
+  const std::lock_guard lock(mutex_);
+  if (!is_there()) return std::optional<GenerationStep>();
+  OCTAVO_ASSIGN_OR_RETURN(GenerationStep step, take());
+  return std::optional(std::move(step));
+}
+
+Result<GenerationStep> Generation::take() {
   if (next_ == made_.size()) return *failure_;
   const Made& made = made_[next_++];
   GenerationStep step{made.token, made.output, made.finish, std::nullopt};
@@ -95,7 +106,7 @@ void Generation::push(GenerationStep& step) {
     made_.push_back({step.token, step.output, step.finish, step.logprobs.has_value()});
     if (step.logprobs) logprobs_.push_back(std::move(*step.logprobs));
   }
-  came_.notify_one();
+  tell();
 }
 
 void Generation::push_prompt_logprobs(StepLogprobs logprobs) {
@@ -108,7 +119,12 @@ void Generation::fail(const Status& status) {
     const std::lock_guard lock(mutex_);
     if (!failure_) failure_ = status;
   }
+  tell();
+}
+
+void Generation::tell() {
   came_.notify_one();
+  if (on_ready_) on_ready_();
 }
 
 }  // namespace octavo::engine

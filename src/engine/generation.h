@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,6 +32,7 @@ struct GenerationRequest {
   int32_t n_outputs = 1;
   int32_t priority = 0;                    // smaller runs first; among equals, who came first
   std::shared_ptr<const LogitsMask> mask;  // cloned for each output
+  std::function<void()> on_ready;          // called on the engine's thread when step() need not wait
 };
 
 enum class Finish { kNone, kStop, kLength };
@@ -57,11 +59,13 @@ struct GenerationTimes {
 // Tokens between the engine's thread and the one that reads them.
 class Generation {
  public:
-  Generation(int64_t n_prompt, int32_t n_outputs);
+  Generation(int64_t n_prompt, int32_t n_outputs, std::function<void()> on_ready = {});
 
   // Waits for the next token of any output. Not to be called after every output has finished, or after an
   // error. progress: asked before and while waiting whether to end with kCancelled.
   Result<GenerationStep> step(const Progress* progress = nullptr);
+  // The same without waiting; nullopt where nothing is there.
+  Result<std::optional<GenerationStep>> poll();
   // No more tokens come, and the pages are given back before the engine's next step.
   void cancel();
   void cancel(int32_t output);
@@ -87,8 +91,13 @@ class Generation {
   void push_prompt_logprobs(StepLogprobs logprobs);
   void fail(const Status& status);
   bool is_cancelled(int32_t output) const;
+  void tell();
+  // With the lock.
+  bool is_there() const { return next_ < made_.size() || failure_.has_value(); }
+  Result<GenerationStep> take();
 
   const int64_t n_prompt_;
+  const std::function<void()> on_ready_;
   std::vector<std::atomic<bool>> cancelled_;  // [n_outputs]
   mutable std::mutex mutex_;                  // guards what follows
   std::condition_variable came_;
