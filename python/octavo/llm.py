@@ -149,18 +149,23 @@ class LLM(LoadedModel):
         for i, prompt in enumerate(listed):
             requests.append(self._make_request(prompt, SamplingParams(), f"prompts[{i}]")._replace(params=one_token))
 
+        self._check(requests)
+
         def run(some: Sequence[Request]) -> list[RequestOutput]:
             return self._run(some, use_tqdm=False)
 
         return search(run, self._tokenizer, requests, params, self.info["max_context"], use_tqdm)
 
-    def _run(self, requests: Sequence[Request], use_tqdm: bool | Callable[..., tqdm]) -> list[RequestOutput]:
+    def _check(self, requests: Sequence[Request]) -> None:
         # Every request is accepted before the first is run: a bad one must not cost the work of those before it.
         for i, request in enumerate(requests):
             try:
                 self._engine.check(request.token_ids, request.params.to_native(seed=0))
             except _native.OctavoError as error:
                 raise type(error)(f"prompts[{i}]: {error}") from None
+
+    def _run(self, requests: Sequence[Request], use_tqdm: bool | Callable[..., tqdm]) -> list[RequestOutput]:
+        self._check(requests)
         outputs: list[RequestOutput | None] = [None] * len(requests)
         make_bar = use_tqdm if callable(use_tqdm) else tqdm
         with make_bar(

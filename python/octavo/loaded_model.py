@@ -24,7 +24,7 @@ from octavo.llm_arguments import EXTRA_ARGUMENTS, check_arguments, choose_kv_cac
 from octavo.model_folder import TemporaryFolder, find_model_folder
 from octavo.outputs import Logprob, LogprobsAt
 from octavo.request import Request, RequestState
-from octavo.sampling_params import SamplingParams, checked_seed
+from octavo.sampling_params import SamplingParams, as_integer, checked_seed
 from octavo.tokenizer import Tokenizer, token_list
 
 __all__ = ["LoadedModel", "Prompt", "read_template"]
@@ -124,16 +124,13 @@ class LoadedModel:
         if recipe is None and calibration:
             raise ValueError("calibration: expected together with a recipe's name as quantization")
         tokenizer = tokenizer if tokenizer is not None else folder or ""
-        n_rows = max_num_batched_tokens
-        if n_rows is None:
-            n_rows = max(512, max_num_seqs or 0)
-        self._max_num_seqs = min(64, n_rows) if max_num_seqs is None else max_num_seqs
+        self._max_num_seqs, n_step_tokens = _step_sizes(max_num_seqs, max_num_batched_tokens)
         options = _engine_options(
             n_threads=n_threads,
             max_context=max_model_len,
             tokenizer=os.fspath(tokenizer),
             max_num_seqs=self._max_num_seqs,
-            max_num_batched_tokens=n_rows,
+            max_num_batched_tokens=n_step_tokens,
             max_waiting=_MAX_WAITING,
             kv_cache_bytes=kv_cache_memory_bytes,
             kv_cache_dtype=choose_kv_cache_dtype(call, kv_cache_dtype, folder),
@@ -242,7 +239,7 @@ class LoadedModel:
         return RequestState(request_id, request, stream, self._logprobs_at)
 
     def _logprobs_at(self, score: _native.TokenScore) -> LogprobsAt:
-        entries = {}
+        entries: LogprobsAt = {}
         for entry in (score.token, *score.top):
             if entry.id not in self._spelling:
                 self._spelling[entry.id] = self._tokenizer.decode([entry.id])
@@ -257,6 +254,16 @@ ARGUMENTS = (*_OWN_ARGUMENTS, *EXTRA_ARGUMENTS)
 def _echo_folder(model: str | os.PathLike[str], call: str) -> Path | None:
     name = str(model)[len(_ECHO) :]
     return find_model_folder(name, call) if name else None
+
+
+def _step_sizes(max_num_seqs: int | None, max_num_batched_tokens: int | None) -> tuple[int, int]:
+    """Both, with one that is not given chosen to fit the other."""
+    n_seqs = None if max_num_seqs is None else as_integer("max_num_seqs", max_num_seqs)
+    if max_num_batched_tokens is None:
+        n_seqs = 64 if n_seqs is None else n_seqs
+        return n_seqs, max(512, n_seqs)
+    n_tokens = as_integer("max_num_batched_tokens", max_num_batched_tokens)
+    return min(64, n_tokens) if n_seqs is None else n_seqs, n_tokens
 
 
 def _engine_options(**values: typing.Any) -> _native.EngineOptions:

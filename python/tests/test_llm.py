@@ -1,8 +1,10 @@
 """octavo.LLM on the demo model: what it generates, what it reports, what it refuses."""
 
 import inspect
+import json
 import math
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -23,6 +25,11 @@ GREEDY = SamplingParams(temperature=0.0, max_tokens=8, ignore_eos=True)
 @pytest.fixture(scope="module")
 def llm(demo) -> LLM:
     return LLM(model=demo, use_tqdm_on_load=False)
+
+
+@pytest.fixture(scope="module")
+def echo() -> LLM:
+    return LLM("echo:", use_tqdm_on_load=False)
 
 
 def texts(outputs):
@@ -340,6 +347,105 @@ def test_arguments_of_vllm(demo):
     assert list(inspect.signature(LLM).parameters)[0] == "model"
 
 
+def test_arguments_of_the_engine(demo, llm):
+    small = LLM(demo, max_num_seqs=2, max_num_batched_tokens=16, enable_prefix_caching=False, kv_cache_memory_bytes=2**24,
+                use_tqdm_on_load=False)  # fmt: skip
+    prompts = [f"It was a dark and stormy night in the year {year} of the old king" * 2 for year in range(6)]
+    assert texts(generate(small, prompts, GREEDY)) == texts(generate(llm, prompts, GREEDY))
+    assert small.stats.n_chunked_steps > 0 and small.stats.n_prefix_hits == 0
+    int8 = LLM(demo, kv_cache_dtype="int8", use_tqdm_on_load=False)
+    assert int8.stats.n_pages > 0 and len(generate(int8, "I am", GREEDY)[0].outputs[0].token_ids) == 8
+    LLM(demo, kv_cache_dtype="bfloat16", use_tqdm_on_load=False)
+    with pytest.raises(NotImplementedError, match=r"kv_cache_dtype='fp8'.*expected 'auto' \(here bfloat16\) or 'int8'"):
+        LLM(demo, kv_cache_dtype="fp8")
+    for wrong, error, match in (
+        ({"max_num_seqs": 0}, ValueError, "^max_num_seqs: expected at least 1"),
+        ({"max_num_seqs": 8, "max_num_batched_tokens": 4}, ValueError, "^max_num_batched_tokens: expected at least"),
+        ({"max_num_seqs": "8"}, TypeError, "^max_num_seqs: expected an integer"),
+        ({"kv_cache_memory_bytes": 1}, MemoryError, "keys and values"),
+        ({"speculation": "sometimes"}, ValueError, "^speculation"),
+    ):
+        with pytest.raises(error, match=match):
+            LLM(demo, use_tqdm_on_load=False, **wrong)
+
+
+def test_prompts_run_together_and_share_their_beginning(demo):
+    llm = LLM(demo, use_tqdm_on_load=False)
+    begin = "It was a dark and stormy night. " * 12
+    (first,) = generate(llm, begin + "The old man", GREEDY)
+    assert first.num_cached_tokens == 0
+    outputs = generate(llm, [f"{begin} Number {i}" for i in range(16)], GREEDY)
+    assert all(output.num_cached_tokens >= 16 for output in outputs)
+    assert llm.stats.n_rows > 2 * llm.stats.n_steps
+    for output in outputs:
+        metrics = output.metrics
+        times = [metrics.queued_ts, metrics.scheduled_ts, metrics.first_token_ts, metrics.last_token_ts, time.monotonic()]
+        assert times == sorted(times) and metrics.num_generation_tokens == 8
+
+
+def test_more_prompts_than_may_wait_finish_in_any_order(echo):
+    class Bar:
+        def __init__(self, **given):
+            self.n, self.total = 0, given["total"]
+            bars.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *raised):
+            pass
+
+        def set_postfix_str(self, text, refresh):
+            pass
+
+        def update(self):
+            self.n += 1
+            most.append(echo.stats.n_running + echo.stats.n_waiting)
+
+    bars, most = [], []
+    prompts = [f"prompt {'x' * (i % 7)} {i}" for i in range(2000)]
+    outputs = echo.generate(prompts, SamplingParams(temperature=0, max_tokens=100), use_tqdm=Bar)
+    assert texts(outputs) == prompts
+    assert [int(output.request_id) for output in outputs] == list(range(2000))
+    assert [(bar.n, bar.total) for bar in bars] == [(2000, 2000)] and max(most) <= 128
+
+
+def test_priority(demo):
+    llm = LLM("echo:", max_num_seqs=1, use_tqdm_on_load=False)
+    params = SamplingParams(temperature=0, max_tokens=9)
+    outputs = llm.generate(["aaa", "bbb", "ccc"], params, priority=[1, 0, -1], use_tqdm=False)
+    ended = [output.metrics.last_token_ts for output in outputs]
+    assert texts(outputs) == ["aaa", "bbb", "ccc"] and ended == sorted(ended, reverse=True)
+    with pytest.raises(ValueError, match="^priority: expected 2, as many as prompts, found 1"):
+        llm.generate(["a", "b"], params, priority=[1])
+
+
+def test_an_echo_with_a_folders_tokenizer(demo, llm):
+    echo = LLM(f"echo:{demo}", use_tqdm_on_load=False)
+    params = SamplingParams(temperature=0, max_tokens=100)
+    assert texts(generate(echo, "It was a dark", params)) == ["It was a dark"]
+    assert echo.get_tokenizer().encode("dark") == llm.get_tokenizer().encode("dark")
+    assert texts(echo.chat([{"role": "user", "content": "Hello"}], params, use_tqdm=False))[0]
+    with pytest.raises(ValueError, match="^quantization: expected None"):
+        LLM("echo:", quantization="SmoothQuant")
+
+
+def test_only_the_tokenizers_own_end_of_text_has_no_stop_reason(demo, llm):
+    end = llm.get_tokenizer().eos_token_id
+    (other,) = set(json.loads(pathlib.Path(demo, "generation_config.json").read_text())["eos_token_id"]) - {end}
+
+    def reason(token, **given):
+        (output,) = generate(llm, "I am", SamplingParams(temperature=0, logit_bias={token: 100}, max_tokens=3, **given))
+        completion = output.outputs[0]
+        assert completion.token_ids == ([token] if completion.finish_reason == "stop" else [token] * 3)
+        return completion.finish_reason, completion.stop_reason
+
+    assert reason(end) == reason(end, stop_token_ids=[end]) == ("stop", None)
+    assert reason(other) == ("stop", other)
+    assert reason(other, ignore_eos=True) == ("length", None)
+    assert reason(end, ignore_eos=True, stop_token_ids=[end]) == ("stop", end)
+
+
 def test_max_model_len(demo):
     llm = LLM(demo, max_model_len=20, use_tqdm_on_load=False)
     (output,) = generate(llm, "I am", SamplingParams(max_tokens=None, ignore_eos=True))
@@ -352,8 +458,13 @@ def test_ctrl_c_stops_at_once_and_the_llm_lives_on(llm):
     expected = texts(generate(llm, "I am", GREEDY))
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as raised:  # it is kept here, and with it what its frames refer to
         generate(llm, ["I am"] * 1000, SamplingParams(max_tokens=400, ignore_eos=True))
+    end = time.monotonic() + 20
+    while llm.stats.n_running + llm.stats.n_waiting > 0:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    del raised
     assert texts(generate(llm, "I am", GREEDY)) == expected
 
 
