@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the layers of src/ (docs/MAP.md): a folder includes only folders on lower lines; those on one line do not see
 each other (their tests may). Also: a third-party header is included by one folder, x86 headers only under kernels/,
-the surfaces (python/native/ too) see only include/octavo/ and base/, and no file has a banned name. Prints every breach; exit code 1."""
+the surfaces (python/native/ too) and openai/ see only include/octavo/, base/ and, above it, openai/; and no file has a banned name. Prints every breach; exit code 1."""
 import pathlib
 import re
 import sys
@@ -16,10 +16,11 @@ LAYERS = [  # lowest first
     ["quant"],
     ["bench"],
     ["api"],
+    ["openai"],
     ["cli"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-SURFACES = {"cli"}
+SEES_ONLY = {"openai": {"base"}, "cli": {"openai", "base"}}  # and include/octavo/
 PUBLIC_FOR_ALL = {"octavo/status.h", "octavo/version.h", "octavo/progress.h", "octavo/logits_mask.h"}  # the rest is the facade's, api/
 THIRD_PARTY = {  # header prefix -> the one folder that includes it
     "boost/json": "base",
@@ -79,8 +80,9 @@ def breaches(root: pathlib.Path):
             target = header.split("/")[0]
             if match.group(1) != '"' or target not in LEVEL or target == folder:
                 continue
-            if folder in SURFACES and target != "base":
-                yield f"{where}:{number}: {folder}/ is a surface: only include/octavo/ and base/, not {target}/"
+            if folder in SEES_ONLY and target not in SEES_ONLY[folder]:
+                allowed = ", ".join(f"{name}/" for name in sorted(SEES_ONLY[folder]))
+                yield f"{where}:{number}: {folder}/ sees only include/octavo/ and {allowed}, not {target}/"
             elif LEVEL[target] > LEVEL[folder]:
                 yield f"{where}:{number}: {folder}/ includes {target}/, which stands above it"
             elif LEVEL[target] == LEVEL[folder] and not is_test:

@@ -232,6 +232,8 @@ class Engine {
   Result<std::vector<float>> logits(const std::vector<int32_t>& token_ids,
                                     const Progress* progress = nullptr);
   Result<std::vector<int32_t>> tokenize(const std::string& text, bool add_special_tokens) const;
+  // Valid UTF-8: bytes that are no character become U+FFFD.
+  Result<std::string> detokenize(const std::vector<int32_t>& token_ids, bool skip_special_tokens) const;
 
  private:
   struct State;

@@ -27,15 +27,6 @@ namespace {
 
 constexpr uint64_t kMaxBytesPerCall = uint64_t{1} << 30;  // Linux moves at most 2 GiB - 4 KiB a call
 
-// Status for errno of a failed call on `path`; `doing` completes "cannot … 'path'".
-Status os_error(const char* doing, const std::string& path, int error) {
-  const std::string message = std::string("cannot ") + doing + " " + base::quoted(path) + ": " +
-                              std::generic_category().message(error);
-  if (error == ENOENT || error == ENOTDIR) return not_found(message);
-  if (error == ENOSPC || error == EDQUOT || error == EFBIG) return resource_exhausted(message);
-  return io_error(message);
-}
-
 Status check_path(const std::string& path) {
   if (path.empty()) return invalid_argument("empty path");
   if (path.find('\0') != std::string::npos)
@@ -133,7 +124,41 @@ void remove_tree(const std::string& path) {
   std::filesystem::remove_all(path, ignored);
 }
 
+bool read_number(const char*& at, const char* end, int64_t& number) {
+  const auto [after, error] = std::from_chars(at, end, number);
+  at = after;
+  return error == std::errc() && number >= 0;
+}
+
+// Files and folders that processes of this host began under a temporary name of `target` and, killed, left
+// behind.
+void remove_abandoned(const std::string& target) {
+  if (process_space() == "unknown") return;
+  const std::string prefix = temporary_prefix(target, "tmp");
+  const std::string parent = parent_of(target);
+  const Result<std::vector<std::string>> names = list_folder(parent);
+  if (!names.ok()) return;
+  const std::string begin = prefix.substr(prefix.rfind('/') + 1);  // npos + 1 is 0
+  for (const std::string& name : names.value()) {
+    if (!name.starts_with(begin)) continue;
+    int64_t pid = 0, number = 0;
+    const char *at = name.data() + begin.size(), *end = name.data() + name.size();
+    const bool is_ours = read_number(at, end, pid) && pid > 0 && at != end && *at++ == '-' &&
+                         read_number(at, end, number) && at == end;
+    if (!is_ours || !std::in_range<pid_t>(pid)) continue;
+    if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) remove_tree(join_path(parent, name));
+  }
+}
+
 }  // namespace
+
+Status os_error(const char* doing, const std::string& path, int error) {
+  const std::string message = std::string("cannot ") + doing + " " + base::quoted(path) + ": " +
+                              std::generic_category().message(error);
+  if (error == ENOENT || error == ENOTDIR) return not_found(message);
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) return resource_exhausted(message);
+  return io_error(message);
+}
 
 Result<InputFile> InputFile::open(const std::string& path) {
   OCTAVO_RETURN_IF_ERROR(check_path(path));
@@ -205,6 +230,7 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   OCTAVO_RETURN_IF_ERROR(check_path(path));
   if (is_folder(path))
     return invalid_argument("cannot write file " + base::quoted(path) + ": it is a folder");
+  remove_abandoned(path);
   AtomicFile file;
   file.path_ = path;
   const std::string temporary_path = temporary_name(path);
@@ -266,35 +292,6 @@ Status write_file_atomic(const std::string& path, std::string_view bytes) {
   OCTAVO_RETURN_IF_ERROR(file.write(bytes.data(), bytes.size()));
   return file.commit();
 }
-
-namespace {
-
-bool read_number(const char*& at, const char* end, int64_t& number) {
-  const auto [after, error] = std::from_chars(at, end, number);
-  at = after;
-  return error == std::errc() && number >= 0;
-}
-
-// Folders that processes of this host began under a temporary name of `target` and, killed, left behind.
-void remove_abandoned(const std::string& target) {
-  if (process_space() == "unknown") return;
-  const std::string prefix = temporary_prefix(target, "tmp");
-  const std::string parent = parent_of(target);
-  const Result<std::vector<std::string>> names = list_folder(parent);
-  if (!names.ok()) return;
-  const std::string begin = prefix.substr(prefix.rfind('/') + 1);  // npos + 1 is 0
-  for (const std::string& name : names.value()) {
-    if (!name.starts_with(begin)) continue;
-    int64_t pid = 0, number = 0;
-    const char *at = name.data() + begin.size(), *end = name.data() + name.size();
-    const bool is_ours = read_number(at, end, pid) && pid > 0 && at != end && *at++ == '-' &&
-                         read_number(at, end, number) && at == end;
-    if (!is_ours || !std::in_range<pid_t>(pid)) continue;
-    if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) remove_tree(join_path(parent, name));
-  }
-}
-
-}  // namespace
 
 Result<AtomicFolder> AtomicFolder::create(const std::string& path, bool replace) {
   OCTAVO_RETURN_IF_ERROR(check_path(path));

@@ -10,6 +10,9 @@
 
 namespace octavo::base {
 
+// The Status of a failed call on `path` with this errno; `doing` completes "cannot … 'path'".
+Status os_error(const char* doing, const std::string& path, int error);
+
 // A regular file open for reading. Refuses directories, FIFOs and devices by name. Thread-safe reads.
 class InputFile {
  public:
@@ -34,7 +37,7 @@ class InputFile {
 Result<std::string> read_file(const std::string& path, uint64_t max_bytes = uint64_t{1} << 30);
 
 // A file under a temporary name beside `path`, renamed to it by commit(); without commit() the destructor
-// removes it.
+// removes it. What a killed process of this host left of the same file is removed.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);

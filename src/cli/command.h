@@ -19,6 +19,7 @@ class Command {
 
 std::unique_ptr<Command> make_quantize();
 std::unique_ptr<Command> make_generate();
+std::unique_ptr<Command> make_run_batch();
 std::unique_ptr<Command> make_eval();
 std::unique_ptr<Command> make_bench();
 std::unique_ptr<Command> make_selftest();
@@ -36,6 +37,7 @@ struct CommandEntry {
 inline constexpr std::array kCommands = {
     CommandEntry{"quantize", "Make a model small: a float checkpoint in, an int8 one out", make_quantize},
     CommandEntry{"generate", "Continue a prompt or answer a chat message", make_generate},
+    CommandEntry{"run-batch", "Answer a file of requests in OpenAI's batch format", make_run_batch},
     CommandEntry{"eval", "Measure perplexity, alone or against the model it was made from", make_eval},
     CommandEntry{"bench", "Measure this machine, and a model's speed as a share of its limits", make_bench},
     CommandEntry{"selftest", "Check every kernel of this CPU against the reference", make_selftest},
