@@ -195,8 +195,9 @@ Status BatchRun::run(int64_t n_left) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
   std::vector<std::thread> workers;
-  n_working_ = std::min(options_.n_under_way, n_left);
-  for (int64_t i = 0; i < n_working_; ++i) {
+  const int64_t n_workers = std::min(options_.n_under_way, n_left);
+  n_working_ = n_workers;
+  for (int64_t i = 0; i < n_workers; ++i) {
     workers.emplace_back([this] {
       work();
       const std::lock_guard lock(state_mutex_);

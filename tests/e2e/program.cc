@@ -105,6 +105,7 @@ Outcome run_program(const std::string& program, const std::vector<std::string>& 
   const auto deadline = std::chrono::steady_clock::now() + options.timeout;
   size_t n_written = 0;
   bool interrupt_sent = options.send_interrupt_after_output.empty();
+  bool may_kill = static_cast<bool>(options.kill_when);
   if (options.input.empty()) Pipe::close_end(in.write_end);
   while (out.read_end >= 0 || err.read_end >= 0) {
     const auto left =
@@ -116,7 +117,11 @@ Outcome run_program(const std::string& program, const std::vector<std::string>& 
     }
     std::array<pollfd, 3> ends = {
         {{out.read_end, POLLIN, 0}, {err.read_end, POLLIN, 0}, {in.write_end, POLLOUT, 0}}};
-    poll(ends.data(), ends.size(), static_cast<int>(left.count()));
+    poll(ends.data(), ends.size(), may_kill ? 1 : static_cast<int>(left.count()));
+    if (may_kill && options.kill_when()) {
+      kill(child, SIGKILL);
+      may_kill = false;
+    }
     if (ends[0].revents != 0) drain(out.read_end, outcome.out);
     if (ends[1].revents != 0) drain(err.read_end, outcome.err);
     if (ends[2].revents != 0) feed(in.write_end, options.input, n_written);

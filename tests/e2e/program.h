@@ -3,6 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct RunOptions {
   uint64_t file_limit_bytes = 0;            // RLIMIT_FSIZE of the child; 0: none
   std::string send_interrupt_after_output;  // interrupt_signal once stdout or stderr holds this text
   int interrupt_signal = SIGINT;
+  std::function<bool()> kill_when;  // asked about every millisecond; SIGKILL once it says true
 };
 
 Outcome run_octavo(const std::vector<std::string>& arguments, const RunOptions& options = {});
