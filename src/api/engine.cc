@@ -463,7 +463,8 @@ Result<std::vector<int32_t>> Engine::tokenize(const std::string& text, bool add_
   return state_->tokenizer->encode(text, add_special_tokens);
 }
 
-Result<std::string> Engine::detokenize(const std::vector<int32_t>& token_ids, bool skip_special_tokens) const {
+Result<std::string> Engine::detokenize(const std::vector<int32_t>& token_ids,
+                                       bool skip_special_tokens) const {
   if (!state_->tokenizer.ok()) return state_->tokenizer.status();
   return state_->tokenizer->decode(token_ids, skip_special_tokens);
 }

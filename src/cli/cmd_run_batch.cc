@@ -15,6 +15,8 @@
 #include "cli/command.h"
 #include "cli/diagnostics.h"
 #include "cli/progress_bar.h"
+#include "openai/output.h"
+#include "openai/sampling_fields.h"
 
 namespace octavo::cli {
 
@@ -30,7 +32,13 @@ class RunBatch : public Command {
     options.required();
     options.option("-o,--output-file", "OUT", output_path_, "Answers, one JSON object a line, in IN's order");
     options.required();
-    options.option("--max-num-seqs", "N", max_num_seqs_, "Requests that run at once; default: 64");
+    options.option("--max-num-seqs", "N", engine_.max_num_seqs, "Outputs that run at once; default: 64");
+    options.option("--max-num-batched-tokens", "N", engine_.max_num_batched_tokens,
+                   "Tokens of one step; longer prompts run in chunks; default: 512");
+    options.option("--kv-cache-dtype", "TYPE", engine_.kv_cache_dtype,
+                   "Keys and values: auto (bf16, or fp32 for such a model) or int8; default: auto");
+    options.option("--kv-cache-memory-bytes", "N", engine_.kv_cache_bytes,
+                   "Default: 4 GiB or half of what is available");
     options.option("--max-model-len", "N", engine_.max_context,
                    "Tokens of prompt and output; default: the model's");
     options.option("--seed", "N", batch_.seed,
@@ -92,9 +100,11 @@ class RunBatch : public Command {
 
   Status check_options() {
     constexpr int64_t kMaxSeqs = 1024;
-    if (max_num_seqs_ < 1 || max_num_seqs_ > kMaxSeqs) {
+    constexpr int64_t kMaxOutputs =
+        openai::kMaxChoices * int64_t{openai::kMaxUnderWay};  // of one call at once
+    if (engine_.max_num_seqs < 1 || engine_.max_num_seqs > kMaxSeqs) {
       return invalid_argument("--max-num-seqs: expected 1 to " + std::to_string(kMaxSeqs) + ", found " +
-                              std::to_string(max_num_seqs_));
+                              std::to_string(engine_.max_num_seqs));
     }
     if (input_path_ == "-" || output_path_ == "-") {
       return invalid_argument(
@@ -114,7 +124,8 @@ class RunBatch : public Command {
       }
     }
     // While a request's prompt is read, others run: half as many again wait for a place.
-    batch_.n_under_way = max_num_seqs_ + (max_num_seqs_ + 1) / 2;
+    batch_.n_under_way = engine_.max_num_seqs + (engine_.max_num_seqs + 1) / 2;
+    engine_.max_waiting = batch_.n_under_way * kMaxOutputs;
     return {};
   }
 
@@ -125,6 +136,7 @@ class RunBatch : public Command {
     identity.settings.set("seed", batch_.seed);
     identity.settings.set("max-model-len",
                           engine_.max_context ? base::Json(*engine_.max_context) : base::Json());
+    identity.settings.set("kv-cache-dtype", engine_.kv_cache_dtype);
     identity.created = std::time(nullptr);
     identity.model_name = batch_.served_names.empty() ? model_ : batch_.served_names.front();
     if (journal.is_new()) return identity;
@@ -168,7 +180,6 @@ class RunBatch : public Command {
   std::string model_, input_path_, output_path_;
   EngineOptions engine_;
   BatchOptions batch_;
-  int64_t max_num_seqs_ = 64;
   int64_t n_failed_ = 0;
   bool started_ = false;
 };

@@ -25,7 +25,7 @@ Json answer(const std::string& url, const std::string& body) {
 }
 
 Output generated(Request request) {
-  auto answers = generate(engine(), {std::move(request)}, 1, Watch());
+  auto answers = generate(engine(), {std::move(request)}, Watch());
   EXPECT_TRUE(answers.ok());
   return answers->front().outputs.front();
 }
@@ -68,13 +68,17 @@ TEST(Answer, ChatCompletion) {
 }
 
 TEST(Answer, CompletionsOfSeveralPromptsAndChoices) {
-  const Json response = answer("/v1/completions",
-                               R"({"prompt":["The old man","It was"],"n":2,"temperature":0,"max_tokens":4})");
+  const Json response =
+      answer("/v1/completions", R"({"prompt":["The old man","It was"],"n":2,"seed":4,"max_tokens":4})");
   const auto& choices = response.find("choices")->as_array();
   ASSERT_EQ(choices.size(), 4U);
-  for (size_t i = 0; i < 4; ++i) {
+  for (size_t i = 0; i < 4; ++i) {  // choice k of a prompt is what seed + k gives alone
+    Request alone;
+    alone.prompt = i < 2 ? "The old man" : "It was";
+    alone.sampling.seed = 4 + i % 2;
+    alone.sampling.max_tokens = 4;
     EXPECT_EQ(*choices[i].find("index"), Json(static_cast<int64_t>(i)));
-    EXPECT_EQ(*choices[i].find("text"), Json(generated(greedy(i < 2 ? "The old man" : "It was", 4)).text));
+    EXPECT_EQ(*choices[i].find("text"), Json(generated(alone).text));
   }
   EXPECT_EQ(*response.find("usage")->find("completion_tokens"), Json(16));
 }
@@ -143,6 +147,7 @@ TEST(Answer, WhatTheModelCannotDoIsTheRequestsFault) {
   EXPECT_EQ(failed(R"({"prompt":""})"), 400);
   EXPECT_EQ(failed(R"({"prompt":[999999]})"), 400);
   EXPECT_EQ(failed(R"({"prompt":[999999],"prompt_logprobs":1})"), 400);
+  EXPECT_EQ(failed(R"({"prompt":"x","n":2,"temperature":0})"), 400);
   EXPECT_EQ(failed(R"({"prompt":"x","logit_bias":{"999999":1}})"), 400);
   std::string ids = "[1";
   for (int i = 0; i < 5000; ++i) ids += ",1";

@@ -46,7 +46,7 @@ TEST(BatchLine, EverySamplingFieldArrives) {
       R"("logprobs":true,"top_logprobs":5,"prompt_logprobs":1,"user":"u","metadata":{"k":"v"},"store":true)"));
   const SamplingParams& sampling = call.shared.sampling;
   EXPECT_EQ(call.shared.model, "m");
-  EXPECT_EQ(call.shared.n, 3);
+  EXPECT_EQ(sampling.n, 3);
   EXPECT_EQ(sampling.temperature, 0.5F);
   EXPECT_EQ(sampling.top_p, 0.9F);
   EXPECT_EQ(sampling.top_k, 40);
@@ -66,7 +66,7 @@ TEST(BatchLine, EverySamplingFieldArrives) {
   EXPECT_FALSE(sampling.skip_special_tokens);
   EXPECT_EQ(call.shared.priority, -2);
   EXPECT_EQ(sampling.logprobs, 5);
-  EXPECT_EQ(call.shared.prompt_logprobs, 1);
+  EXPECT_EQ(sampling.prompt_logprobs, 1);
 }
 
 TEST(BatchLine, DefaultsOfTheTwoForms) {

@@ -207,28 +207,28 @@ Result<Request> make_request(const Engine& engine, const ChatCall& call) {
   }
   request->add_special_tokens = call.shared.add_special_tokens.value_or(request->add_special_tokens);
   request->sampling = call.shared.sampling;
+  request->priority = call.shared.priority;
   return request;
 }
 
 Result<Json> answer_chat(Engine& engine, const ChatCall& call, const ResponseHead& head, const Watch& watch) {
   const SharedFields& shared = call.shared;
-  OCTAVO_ASSIGN_OR_RETURN(Request request, make_request(engine, call));
-  PromptFacts facts;
-  if (shared.prompt_logprobs || shared.return_token_ids) {
-    OCTAVO_ASSIGN_OR_RETURN(facts, read_prompt_facts(engine, request, shared.prompt_logprobs, watch));
-  }
-  OCTAVO_ASSIGN_OR_RETURN(const auto answers, generate(engine, {request}, shared.n, watch));
+  OCTAVO_ASSIGN_OR_RETURN(const Request request, make_request(engine, call));
+  OCTAVO_ASSIGN_OR_RETURN(const auto answers, generate(engine, {request}, watch));
+  const Answer& answer = answers.front();
   TokenTexts texts(engine, shared.tokens_as_ids);
   JsonArray choices;
-  for (const Output& output : answers.front().outputs) {
+  for (const Output& output : answer.outputs) {
     choices.push_back(choice_json(choices.size(), output, call, texts));
   }
   Json response = begin_response(head, "chatcmpl-", "chat.completion");
   response.set("choices", std::move(choices));
-  end_response(response, head, answers.front().usage);
-  if (shared.prompt_logprobs)
-    response.set("prompt_logprobs", prompt_logprobs_json(facts.token_ids, facts.scores, texts));
-  if (shared.return_token_ids) response.set("prompt_token_ids", token_ids_json(facts.token_ids));
+  Usage usage;
+  usage.add(answer.stats);
+  end_response(response, head, usage);
+  if (const auto n = shared.sampling.prompt_logprobs)
+    response.set("prompt_logprobs", prompt_logprobs_json(answer, *n, texts));
+  if (shared.return_token_ids) response.set("prompt_token_ids", token_ids_json(answer.prompt_token_ids));
   return response;
 }
 

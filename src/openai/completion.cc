@@ -59,9 +59,9 @@ void read_form(FieldReader& reader, CompletionCall& call) {
     reader.fail(invalid_argument("logprobs: expected 0 to " + std::to_string(kMaxTopLogprobs) + ", found " +
                                  std::to_string(*call.logprobs)));
   }
-  int32_t best_of = call.shared.n;
+  int32_t best_of = call.shared.sampling.n;
   reader.read("best_of", best_of);
-  if (best_of != call.shared.n) {
+  if (best_of != call.shared.sampling.n) {
     reader.fail(unsupported("best_of: only n is supported, found " + std::to_string(best_of)));
   }
   std::string suffix;
@@ -69,67 +69,51 @@ void read_form(FieldReader& reader, CompletionCall& call) {
   if (!suffix.empty()) reader.fail(unsupported("suffix: Octavo does not fill in the middle"));
 }
 
-struct Scored {  // a prompt, as the response tells of it
-  std::string text;
-  PromptFacts facts;
-};
-
-Result<Scored> read_prompt(Engine& engine, const CompletionCall& call, Request& request, const Watch& watch) {
-  const SharedFields& shared = call.shared;
-  Scored prompt{.text = request.prompt, .facts = {}};
-  std::optional<int32_t> top_n = shared.prompt_logprobs;
-  if (call.echo && call.logprobs) top_n = std::max(top_n.value_or(0), *call.logprobs);
-  if (call.echo && !request.token_ids.empty()) {
-    OCTAVO_ASSIGN_OR_RETURN(prompt.text,
-                            engine.detokenize(request.token_ids, shared.sampling.skip_special_tokens));
-  }
-  if (top_n || shared.return_token_ids || call.no_output) {
-    OCTAVO_ASSIGN_OR_RETURN(prompt.facts, read_prompt_facts(engine, request, top_n, watch));
-  }
-  return prompt;
+// What echo puts before the text.
+Result<std::string> prompt_text(const Engine& engine, const Request& request) {
+  if (request.token_ids.empty()) return request.prompt;
+  return engine.detokenize(request.token_ids, request.sampling.skip_special_tokens);
 }
 
-// The distribution before token i, with at most n of its likeliest.
-TokenScore score_at(const std::vector<ScoredPosition>& positions, size_t i, int32_t n) {
-  std::vector<TokenLogprob> top = positions[i - 1].top;
-  top.resize(std::min(top.size(), static_cast<size_t>(n)));
-  return {*positions[i].token, std::move(top)};
+Json logprobs_json(const Output& output, const Answer& answer, const CompletionCall& call,
+                   TokenTexts& texts) {
+  if (!call.logprobs) return nullptr;
+  CompletionLogprobs scores;
+  if (call.echo) {
+    scores.add_first(answer.prompt_token_ids.front(), texts);
+    for (TokenScore score : answer.prompt_logprobs) {
+      score.top.resize(std::min(score.top.size(), static_cast<size_t>(*call.logprobs)));
+      scores.add(score, texts);
+    }
+  }
+  for (const TokenScore& score : output.logprobs) scores.add(score, texts);
+  return std::move(scores).to_json();
 }
 
-Json choice_json(size_t index, const Output& output, const Scored& prompt, const CompletionCall& call,
-                 TokenTexts& texts) {
-  const SharedFields& shared = call.shared;
+Json choice_json(size_t index, const Output& output, const std::string& prompt, const Answer& answer,
+                 const CompletionCall& call, TokenTexts& texts) {
   Json choice;
   choice.set("index", static_cast<int64_t>(index));
-  choice.set("text", call.echo ? prompt.text + output.text : output.text);
-  Json logprobs;
-  if (call.logprobs) {
-    CompletionLogprobs scores;
-    for (size_t i = 0; call.echo && i < prompt.facts.token_ids.size(); ++i) {
-      if (i == 0) {
-        scores.add_first(prompt.facts.token_ids[i], texts);
-      } else {
-        scores.add(score_at(prompt.facts.scores, i, *call.logprobs), texts);
-      }
-    }
-    for (const TokenScore& score : output.logprobs) scores.add(score, texts);
-    logprobs = std::move(scores).to_json();
-  }
-  choice.set("logprobs", std::move(logprobs));
+  choice.set("text", call.echo ? prompt + output.text : output.text);
+  choice.set("logprobs", logprobs_json(output, answer, call, texts));
   choice.set("finish_reason", finish_reason_text(output.finish));
   choice.set("stop_reason", stop_reason_json(output));
-  if (shared.prompt_logprobs) {
-    std::vector<ScoredPosition> scores = prompt.facts.scores;
-    for (ScoredPosition& score : scores) {
-      score.top.resize(std::min(score.top.size(), static_cast<size_t>(*shared.prompt_logprobs)));
-    }
-    choice.set("prompt_logprobs", prompt_logprobs_json(prompt.facts.token_ids, scores, texts));
-  }
-  if (shared.return_token_ids) {
+  if (call.prompt_logprobs)
+    choice.set("prompt_logprobs", prompt_logprobs_json(answer, *call.prompt_logprobs, texts));
+  if (call.shared.return_token_ids) {
     choice.set("token_ids", token_ids_json(output.token_ids));
-    choice.set("prompt_token_ids", token_ids_json(prompt.facts.token_ids));
+    choice.set("prompt_token_ids", token_ids_json(answer.prompt_token_ids));
   }
   return choice;
+}
+
+// As if no token had been asked for.
+void drop_outputs(Answer& answer) {
+  for (Output& output : answer.outputs) {
+    output = Output();
+    output.finish = FinishReason::kLength;
+  }
+  answer.stats.n_output_tokens = 0;
 }
 
 }  // namespace
@@ -145,12 +129,17 @@ Result<CompletionCall> parse_completion_call(const Json& body) {
   if (!sampling.max_tokens) sampling.max_tokens = std::max(kDefaultMaxTokens, sampling.min_tokens);
   if (call.echo && *sampling.max_tokens == 0) {
     call.no_output = true;
-    sampling.max_tokens = 1;  // checked like any, and never run
+    sampling.max_tokens = 1;
   }
   sampling.logprobs = call.logprobs;
+  call.prompt_logprobs = sampling.prompt_logprobs;
+  if (call.echo && call.logprobs) {
+    sampling.prompt_logprobs = std::max(sampling.prompt_logprobs.value_or(0), *call.logprobs);
+  }
   OCTAVO_RETURN_IF_ERROR(check_sampling_params(sampling));
   for (Request& request : call.requests) {
     request.sampling = sampling;
+    request.priority = call.shared.priority;
     request.add_special_tokens = call.shared.add_special_tokens.value_or(true);
   }
   return call;
@@ -158,31 +147,20 @@ Result<CompletionCall> parse_completion_call(const Json& body) {
 
 Result<Json> answer_completion(Engine& engine, const CompletionCall& call, const ResponseHead& head,
                                const Watch& watch) {
-  std::vector<Request> requests = call.requests;
-  std::vector<Scored> prompts;
-  for (Request& request : requests) {
-    OCTAVO_ASSIGN_OR_RETURN(Scored prompt, read_prompt(engine, call, request, watch));
-    prompts.push_back(std::move(prompt));
-  }
-  std::vector<Answer> answers(requests.size());
-  if (call.no_output) {
-    Output nothing;
-    nothing.finish = FinishReason::kLength;
-    for (size_t i = 0; i < answers.size(); ++i) {
-      answers[i].outputs.assign(static_cast<size_t>(call.shared.n), nothing);
-      answers[i].usage.n_prompt_tokens = static_cast<int64_t>(prompts[i].facts.token_ids.size());
-    }
-  } else {
-    OCTAVO_ASSIGN_OR_RETURN(answers, generate(engine, requests, call.shared.n, watch));
-  }
+  OCTAVO_ASSIGN_OR_RETURN(std::vector<Answer> answers, generate(engine, call.requests, watch));
   TokenTexts texts(engine, call.shared.tokens_as_ids);
   JsonArray choices;
   Usage usage;
   for (size_t i = 0; i < answers.size(); ++i) {
-    for (const Output& output : answers[i].outputs) {
-      choices.push_back(choice_json(choices.size(), output, prompts[i], call, texts));
+    if (call.no_output) drop_outputs(answers[i]);
+    std::string prompt;
+    if (call.echo) {
+      OCTAVO_ASSIGN_OR_RETURN(prompt, prompt_text(engine, call.requests[i]));
     }
-    usage.add(answers[i].usage);
+    for (const Output& output : answers[i].outputs) {
+      choices.push_back(choice_json(choices.size(), output, prompt, answers[i], call, texts));
+    }
+    usage.add(answers[i].stats);
   }
   Json response = begin_response(head, "cmpl-", "text_completion");
   response.set("choices", std::move(choices));

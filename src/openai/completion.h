@@ -16,10 +16,11 @@ inline constexpr size_t kMaxPrompts = 2048;  // of one call: OpenAI's limit
 
 struct CompletionCall {
   SharedFields shared;
-  std::vector<Request> requests;    // one a prompt, ready to submit
-  std::optional<int32_t> logprobs;  // the likeliest tokens a position
-  bool echo = false;                // the prompt begins the text
-  bool no_output = false;           // max_tokens is 0: only with echo, for scores of the prompt
+  std::vector<Request> requests;           // one a prompt, ready to submit
+  std::optional<int32_t> logprobs;         // the likeliest tokens a position
+  std::optional<int32_t> prompt_logprobs;  // the same in vLLM's form, of the prompt alone
+  bool echo = false;                       // the prompt begins the text
+  bool no_output = false;                  // max_tokens is 0: only with echo; one token is run and left out
 };
 
 Result<CompletionCall> parse_completion_call(const base::Json& body);

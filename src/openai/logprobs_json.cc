@@ -91,14 +91,10 @@ Json CompletionLogprobs::to_json() && {
   return out;
 }
 
-Json prompt_logprobs_json(const std::vector<int32_t>& ids, const std::vector<ScoredPosition>& positions,
-                          TokenTexts& texts) {
+Json prompt_logprobs_json(const Answer& answer, int32_t n, TokenTexts& texts) {
   JsonArray out;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (!positions[i].token) {
-      out.emplace_back(nullptr);
-      continue;
-    }
+  out.emplace_back(nullptr);  // the first token has no probability
+  for (const TokenScore& score : answer.prompt_logprobs) {
     Json entry;
     const auto add = [&](const TokenLogprob& token) {
       Json value;
@@ -107,8 +103,8 @@ Json prompt_logprobs_json(const std::vector<int32_t>& ids, const std::vector<Sco
       value.set("decoded_token", texts.text(token.id));
       entry.set(std::to_string(token.id), std::move(value));
     };
-    add(*positions[i].token);
-    for (const TokenLogprob& token : positions[i - 1].top) add(token);
+    add(score.token);
+    std::for_each_n(score.top.begin(), std::min(score.top.size(), static_cast<size_t>(n)), add);
     out.push_back(std::move(entry));
   }
   return out;

@@ -8,6 +8,7 @@
 #include "octavo/engine.h"
 
 #include "base/json.h"
+#include "openai/output.h"
 
 namespace octavo::openai {
 
@@ -42,9 +43,8 @@ struct CompletionLogprobs {
 };
 
 // [null, {"123": {"logprob", "rank", "decoded_token"}, …}, …]: a position a prompt token, with the token
-// itself and the likeliest. positions: as Engine::score gives them for `ids`.
-base::Json prompt_logprobs_json(const std::vector<int32_t>& ids, const std::vector<ScoredPosition>& positions,
-                                TokenTexts& texts);
+// itself and the n likeliest.
+base::Json prompt_logprobs_json(const Answer& answer, int32_t n, TokenTexts& texts);
 
 // JSON has no infinity: what cannot come is given as this, like vLLM does.
 inline constexpr double kLowestLogprob = -9999;

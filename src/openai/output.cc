@@ -9,15 +9,25 @@ namespace octavo::openai {
 
 namespace {
 
-Status pull(Stream& stream, const Watch& watch, Output& into) {
-  for (;;) {
-    OCTAVO_ASSIGN_OR_RETURN(std::optional<Delta> delta, stream.next(watch.progress));
-    if (!delta) return {};
-    if (watch.on_delta) watch.on_delta(*delta);
-    into.add(*std::move(delta));
-    if (watch.progress != nullptr && watch.progress->cancelled()) return cancelled("stopped");
+// A request under way, and what it has answered.
+struct Running {
+  Stream stream;
+  Answer answer;
+
+  Status pull(const Watch& watch) {
+    for (;;) {
+      OCTAVO_ASSIGN_OR_RETURN(std::optional<Delta> delta, stream.next(watch.progress));
+      if (!delta) break;
+      if (watch.on_delta) watch.on_delta(*delta);
+      if (!delta->prompt_logprobs.empty()) answer.prompt_logprobs = std::move(delta->prompt_logprobs);
+      Output& output = answer.outputs[static_cast<size_t>(delta->index)];
+      output.add(*std::move(delta));
+    }
+    answer.prompt_token_ids = stream.prompt_token_ids();
+    answer.stats = stream.stats();
+    return {};
   }
-}
+};
 
 }  // namespace
 
@@ -32,45 +42,29 @@ void Output::add(Delta delta) {
   stop_token = delta.stop_token;
 }
 
-Result<std::vector<Answer>> generate(Engine& engine, const std::vector<Request>& requests, int32_t n,
+void Usage::add(const StreamStats& stats) {
+  n_prompt_tokens += stats.n_prompt_tokens;  // read once for all outputs
+  n_output_tokens += stats.n_output_tokens;
+  n_cached_tokens += stats.n_cached_tokens;
+}
+
+Result<std::vector<Answer>> generate(Engine& engine, const std::vector<Request>& requests,
                                      const Watch& watch) {
-  // Enough under way to fill steps, few enough that a long list of prompts does not fill the engine's queue.
-  constexpr size_t kMaxUnderWay = 32;
-  const size_t per_request = static_cast<size_t>(n);
-  const size_t n_streams = requests.size() * per_request;
-  std::vector<Answer> answers(requests.size());
-  std::deque<Stream> under_way;
+  std::vector<Answer> answers;
+  std::deque<Running> under_way;
   size_t n_submitted = 0;
-  for (size_t i = 0; i < n_streams; ++i) {
-    for (; n_submitted < n_streams && under_way.size() < kMaxUnderWay; ++n_submitted) {
-      Request request = requests[n_submitted / per_request];
-      if (request.sampling.seed) *request.sampling.seed += n_submitted % per_request;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    for (; n_submitted < requests.size() && under_way.size() < kMaxUnderWay; ++n_submitted) {
+      const Request& request = requests[n_submitted];
       OCTAVO_ASSIGN_OR_RETURN(Stream stream, engine.submit(request));
-      under_way.push_back(std::move(stream));
+      Running& running = under_way.emplace_back(Running{.stream = std::move(stream), .answer = {}});
+      running.answer.outputs.resize(static_cast<size_t>(request.sampling.n));
     }
-    Answer& answer = answers[i / per_request];
-    OCTAVO_RETURN_IF_ERROR(pull(under_way.front(), watch, answer.outputs.emplace_back()));
-    const StreamStats stats = under_way.front().stats();
-    answer.usage.n_prompt_tokens = stats.n_prompt_tokens;  // read once for all choices
-    answer.usage.n_output_tokens += stats.n_output_tokens;
+    OCTAVO_RETURN_IF_ERROR(under_way.front().pull(watch));
+    answers.push_back(std::move(under_way.front().answer));
     under_way.pop_front();
   }
   return answers;
-}
-
-Result<PromptFacts> read_prompt_facts(Engine& engine, Request& request, std::optional<int32_t> top_n,
-                                      const Watch& watch) {
-  if (request.token_ids.empty()) {
-    auto ids = engine.tokenize(request.prompt, request.add_special_tokens);
-    if (!ids.ok()) return ids.status().with_context("prompt");
-    request.token_ids = *std::move(ids);
-  }
-  PromptFacts facts{.token_ids = request.token_ids, .scores = {}};
-  if (!top_n) return facts;
-  auto scores = engine.score(facts.token_ids, *top_n, watch.progress);
-  if (!scores.ok()) return scores.status().with_context("prompt");
-  facts.scores = *std::move(scores);
-  return facts;
 }
 
 }  // namespace octavo::openai

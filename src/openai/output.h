@@ -24,17 +24,21 @@ struct Output {
 
 struct Usage {
   int64_t n_prompt_tokens = 0, n_output_tokens = 0;
+  int64_t n_cached_tokens = 0;  // of the prompts
 
-  void add(const Usage& other) {
-    n_prompt_tokens += other.n_prompt_tokens;
-    n_output_tokens += other.n_output_tokens;
-  }
+  void add(const StreamStats& stats);
 };
 
 struct Answer {  // to one prompt
   std::vector<Output> outputs;
-  Usage usage;
+  std::vector<int32_t> prompt_token_ids;
+  std::vector<TokenScore> prompt_logprobs;  // of the tokens 1, 2, … of the prompt, where asked for
+  StreamStats stats;
 };
+
+// Prompts of one call that run at once: enough to fill steps, few enough that a long list does not fill the
+// engine's queue.
+inline constexpr size_t kMaxUnderWay = 32;
 
 // How a caller follows requests under way, on the thread that pulls them.
 struct Watch {
@@ -42,19 +46,8 @@ struct Watch {
   std::function<void(const Delta&)> on_delta;  // may be empty
 };
 
-// Runs every request to its end, `n` times each; an Answer a request, in order. The i-th output of a request
-// with a seed draws from seed + i.
-Result<std::vector<Answer>> generate(Engine& engine, const std::vector<Request>& requests, int32_t n,
+// Runs every request to its end; an Answer a request, in order.
+Result<std::vector<Answer>> generate(Engine& engine, const std::vector<Request>& requests,
                                      const Watch& watch);
-
-// What a response tells of a prompt beside the answer.
-struct PromptFacts {
-  std::vector<int32_t> token_ids;
-  std::vector<ScoredPosition> scores;  // with `top_n` tokens each
-};
-// Puts the prompt's tokens in the place of its text, so that what is told is what is run. top_n: nothing asks
-// for no scores.
-Result<PromptFacts> read_prompt_facts(Engine& engine, Request& request, std::optional<int32_t> top_n,
-                                      const Watch& watch);
 
 }  // namespace octavo::openai

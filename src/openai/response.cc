@@ -22,6 +22,9 @@ void end_response(Json& response, const ResponseHead& head, const Usage& usage) 
   counts.set("prompt_tokens", usage.n_prompt_tokens);
   counts.set("completion_tokens", usage.n_output_tokens);
   counts.set("total_tokens", usage.n_prompt_tokens + usage.n_output_tokens);
+  Json details;
+  details.set("cached_tokens", usage.n_cached_tokens);
+  counts.set("prompt_tokens_details", std::move(details));
   response.set("usage", std::move(counts));
   response.set("system_fingerprint", head.system_fingerprint);
 }

@@ -71,6 +71,15 @@ void read_sampling(FieldReader& reader, SamplingParams& sampling) {
   reader.read("frequency_penalty", sampling.frequency_penalty);
   reader.read("max_tokens", sampling.max_tokens);
   reader.read("min_tokens", sampling.min_tokens);
+  reader.read("n", sampling.n);
+  if (sampling.n < 1 || sampling.n > kMaxChoices) {
+    reader.fail(invalid_argument("n: " + range(1, kMaxChoices, sampling.n)));
+  }
+  std::optional<int32_t>& of_prompt = sampling.prompt_logprobs;
+  reader.read("prompt_logprobs", of_prompt);
+  if (of_prompt && (*of_prompt < 0 || *of_prompt > kMaxTopLogprobs)) {
+    reader.fail(invalid_argument("prompt_logprobs: " + range(0, kMaxTopLogprobs, *of_prompt)));
+  }
   reader.read("include_stop_str_in_output", sampling.include_stop_str_in_output);
   reader.read("ignore_eos", sampling.ignore_eos);
   reader.read("skip_special_tokens", sampling.skip_special_tokens);
@@ -104,15 +113,7 @@ void read_sampling(FieldReader& reader, SamplingParams& sampling) {
 void read_shared_fields(FieldReader& reader, SharedFields& into) {
   reader.read("model", into.model);
   read_sampling(reader, into.sampling);
-  reader.read("n", into.n);
-  if (into.n < 1 || into.n > kMaxChoices) {
-    reader.fail(invalid_argument("n: " + range(1, kMaxChoices, into.n)));
-  }
   reader.read("priority", into.priority);
-  reader.read("prompt_logprobs", into.prompt_logprobs);
-  if (into.prompt_logprobs && (*into.prompt_logprobs < 0 || *into.prompt_logprobs > kMaxTopLogprobs)) {
-    reader.fail(invalid_argument("prompt_logprobs: " + range(0, kMaxTopLogprobs, *into.prompt_logprobs)));
-  }
   reader.read("stream", into.stream);
   reader.read_with("stream_options",
                    [&](const Json& value) { return read_stream_options(value, into.include_usage); });

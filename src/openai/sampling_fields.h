@@ -16,9 +16,7 @@ inline constexpr int32_t kMaxTopLogprobs = 20;  // OpenAI's limit, and vLLM's de
 struct SharedFields {
   std::string model;  // empty: the only one
   SamplingParams sampling;
-  int32_t n = 1;         // choices for each prompt
   int32_t priority = 0;  // lower comes first
-  std::optional<int32_t> prompt_logprobs;
   bool stream = false, include_usage = false;
   bool return_token_ids = false;
   bool tokens_as_ids = false;  // log-probabilities call a token "token_id:123"
