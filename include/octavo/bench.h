@@ -17,7 +17,8 @@ struct BenchOptions {
   std::string synthetic;       // a shape ("qwen3-0.6b") with random weights, or empty; exactly one of the two
   std::string dtype = "int8";  // of a synthetic model's linears: "int8" or "bf16"
   std::optional<int64_t> n_layers;  // of a synthetic model; figures are then extrapolated to the whole
-  std::vector<std::string> rows;    // which kinds to measure; empty: all but "engine", which takes long
+  std::vector<std::string>
+      rows;  // which kinds to measure; empty: all but "engine" and "prefix", which take long
   std::vector<int64_t> prefills = {128, 512, 2048, 8192};  // tokens
   std::vector<int64_t> contexts = {0, 512, 2048, 8192};    // tokens before a decode step, batch 1
   std::vector<int64_t> batches = {2, 4, 8, 16, 32};        // sequences of a decode step, context 0

@@ -23,7 +23,10 @@ Result<bench::Plan> to_plan(const BenchOptions& options) {
   plan.n_layers = options.n_layers;
   const std::vector<std::string> works = options.rows.empty() ? bench::work_names() : options.rows;
   plan.works = {works.begin(), works.end()};
-  if (options.rows.empty()) plan.works.erase("engine");
+  if (options.rows.empty()) {
+    plan.works.erase("engine");
+    plan.works.erase("prefix");
+  }
   for (const auto& [n_prompt, n_output] : options.request_tokens) {
     for (const int64_t n : options.requests) plan.requests.push_back({n, n_prompt, n_output});
   }

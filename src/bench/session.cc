@@ -9,6 +9,7 @@
 #include "base/text_format.h"
 #include "bench/kernel_rows.h"
 #include "bench/model_rows.h"
+#include "bench/prefix_row.h"
 #include "bench/shapes.h"
 #include "format/checkpoint.h"
 #include "model/decoder.h"
@@ -57,6 +58,8 @@ class Session {
   int64_t n_done_ = 0;
 };
 
+// A system prompt that 32 requests share, with a question of their own.
+constexpr int64_t kPrefixRequests = 32, kPrefixTokens = 1000, kOwnTokens = 24;
 constexpr int64_t kGemmRows[] = {1, 16, 512};
 // The rows of attention: the last m positions of a context.
 constexpr std::pair<int64_t, int64_t> kAttention[] = {{1, 2048}, {1, 8192}, {512, 2048}, {512, 8192}};
@@ -69,6 +72,7 @@ int64_t Session::n_rows() const {
   if (wants("prefill")) n += std::ssize(plan_.prefills);
   if (wants("decode")) n += std::ssize(plan_.contexts) + std::ssize(plan_.batches);
   if (wants("engine")) n += std::ssize(plan_.requests);
+  if (wants("prefix")) ++n;
   if (wants("load")) n += 2;
   return n;
 }
@@ -183,7 +187,8 @@ Status Session::open_model() {
 }
 
 Status Session::run_model() {
-  const bool wants_model = wants("prefill") || wants("decode") || wants("engine") || wants("memory");
+  const bool wants_model =
+      wants("prefill") || wants("decode") || wants("engine") || wants("prefix") || wants("memory");
   if (wants("load") && checkpoint_) {
     OCTAVO_RETURN_IF_ERROR(load_row());
   } else if (wants_model) {
@@ -215,6 +220,11 @@ Status Session::run_model() {
   if (wants("decode")) {
     for (const int64_t context : plan_.contexts) OCTAVO_RETURN_IF_ERROR(add_decode(1, context));
     for (const int64_t batch : plan_.batches) OCTAVO_RETURN_IF_ERROR(add_decode(batch, 0));
+  }
+  if (wants("prefix")) {
+    show("prefix: " + std::to_string(kPrefixRequests) + " requests");
+    OCTAVO_RETURN_IF_ERROR(
+        add(prefix_row(subject, kPrefixRequests, kPrefixTokens, kOwnTokens, plan_.max_rows)));
   }
   if (!wants("engine")) return {};
   for (const Requests& requests : plan_.requests) {
@@ -260,7 +270,7 @@ Status check_plan(const Plan& plan) {
 }  // namespace
 
 std::vector<std::string> work_names() {
-  return {"gemm", "attention", "prefill", "decode", "load", "memory", "engine"};
+  return {"gemm", "attention", "prefill", "decode", "load", "memory", "engine", "prefix"};
 }
 
 Result<Measured> measure(const Plan& plan, Progress* progress) {

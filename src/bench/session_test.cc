@@ -15,7 +15,7 @@ Plan short_plan() {
   plan.synthetic = "qwen3-0.6b";
   plan.n_layers = 1;
   plan.n_threads = 2;
-  plan.works = {"prefill", "decode", "engine", "memory"};
+  plan.works = {"prefill", "decode", "engine", "memory", "prefix"};
   plan.prefills = {40};
   plan.contexts = {0, 100};
   plan.batches = {3};
@@ -30,7 +30,7 @@ TEST(Session, RowsStateValueLimitAndShare) {
   const Result<Measured> measured = measure(short_plan(), nullptr);
   ASSERT_TRUE(measured.ok()) << measured.status().message();
   EXPECT_GT(measured->machine.read_bandwidth, 0);
-  ASSERT_EQ(measured->rows.size(), 6U);
+  ASSERT_EQ(measured->rows.size(), 7U);
   const bool has_peaks = measured->isa != kernels::Isa::kRef;
   for (const Row& row : measured->rows) {
     EXPECT_EQ(row.threads, 2);
@@ -42,7 +42,7 @@ TEST(Session, RowsStateValueLimitAndShare) {
     if (row.work == "engine") {
       EXPECT_EQ(row.limit_of, "bare loop");
       EXPECT_GT(row.share, 0.1);
-    } else if (row.work != "memory") {
+    } else if (row.work != "memory" && row.work != "prefix") {
       EXPECT_NEAR(row.share, row.value / row.limit, 1e-9);
       EXPECT_EQ(row.n_runs, 2);
       EXPECT_EQ(row.extrapolated_from, 1);

@@ -137,6 +137,7 @@ std::string subject(const BenchRow& row) {
   if (row.work == "engine")
     return std::to_string(row.batch) + " of " + std::to_string(row.m) + "+" +
            std::to_string(row.context - row.m);
+  if (row.work == "prefix") text = std::to_string(row.batch) + " of " + std::to_string(row.m) + " uncached";
   if (row.context > 0 || row.work == "decode") text += " at " + std::to_string(row.context);
   return text;
 }
@@ -207,8 +208,9 @@ class Bench : public Command {
     options.option("--dtype", "TYPE", options_.dtype, "Of synthetic linears: int8 or bf16; default: int8");
     options.option("--layers", "N", options_.n_layers,
                    "Make only so many synthetic layers; figures are extrapolated and marked");
-    options.option("--rows", "LIST", rows_,
-                   "What to measure, of " + joined(bench_row_names()) + "; default: all but engine");
+    options.option(
+        "--rows", "LIST", rows_,
+        "What to measure, of " + joined(bench_row_names()) + "; default: all but engine and prefix");
     options.option("--prefill", "LIST", prefills_, "Prompt lengths; default: 128,512,2048,8192");
     options.option("--context", "LIST", contexts_,
                    "Tokens before a decode step of one sequence; default: 0,512,2048,8192");
@@ -233,6 +235,7 @@ class Bench : public Command {
         "prefill, gemm   the arithmetic of the linears at the ISA's peak\n"
         "decode          reading weights, keys and values, or the arithmetic where that is slower\n"
         "attention       its products at the bf16 peak, or reading keys and values\n"
+        "prefix          the bare model loop on what is not cached, and 1.3 decode steps\n"
         "engine          the bare model loop at the same batch");
   }
 
