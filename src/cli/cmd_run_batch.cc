@@ -1,5 +1,6 @@
 // octavo run-batch: a file of requests in OpenAI's batch format to a file of answers, one each, in the same
 // order. What is answered is kept in OUT.partial, so the same command goes on where an earlier one ended.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -33,8 +34,8 @@ class RunBatch : public Command {
     options.option("-o,--output-file", "OUT", output_path_, "Answers, one JSON object a line, in IN's order");
     options.required();
     options.option("--max-num-seqs", "N", engine_.max_num_seqs, "Outputs that run at once; default: 64");
-    options.option("--max-num-batched-tokens", "N", engine_.max_num_batched_tokens,
-                   "Tokens of one step; longer prompts run in chunks; default: 512");
+    options.option("--max-num-batched-tokens", "N", max_num_batched_tokens_,
+                   "Tokens of one step; longer prompts run in chunks; default: 512, or --max-num-seqs");
     options.option("--kv-cache-dtype", "TYPE", engine_.kv_cache_dtype,
                    "Keys and values: auto (bf16, or fp32 for such a model) or int8; default: auto");
     options.option("--kv-cache-memory-bytes", "N", engine_.kv_cache_bytes,
@@ -125,6 +126,8 @@ class RunBatch : public Command {
     }
     // While a request's prompt is read, others run: half as many again wait for a place.
     batch_.n_under_way = engine_.max_num_seqs + (engine_.max_num_seqs + 1) / 2;
+    engine_.max_num_batched_tokens =
+        max_num_batched_tokens_.value_or(std::max(engine_.max_num_batched_tokens, engine_.max_num_seqs));
     engine_.max_waiting = batch_.n_under_way * kMaxOutputs;
     return {};
   }
@@ -180,6 +183,7 @@ class RunBatch : public Command {
   std::string model_, input_path_, output_path_;
   EngineOptions engine_;
   BatchOptions batch_;
+  std::optional<int64_t> max_num_batched_tokens_;
   int64_t n_failed_ = 0;
   bool started_ = false;
 };
