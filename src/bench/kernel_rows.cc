@@ -21,18 +21,18 @@ namespace {
 constexpr int64_t kMemoryBytes = int64_t{256} << 20;  // more than a last-level cache holds
 constexpr double kRunSeconds = 0.05;                  // calls of one run together
 
-double time_calls(int64_t n_calls, const std::function<void(int64_t)>& call) {
-  const Stopwatch watch;
-  for (int64_t i = 0; i < n_calls; ++i) call(i);
-  return watch.seconds() / static_cast<double>(n_calls);
-}
-
-// Seconds of a call; a run makes so many that its time can be told.
+// Seconds of a call; a run makes so many that its time can be told. The calls are counted through all runs,
+// so that going round copies of an operand never comes back to one that the cache still holds.
 Result<std::vector<double>> time_kernel(const KernelSubject& s, const std::function<void(int64_t)>& call) {
-  const double once = time_calls(1, call);
+  int64_t n_made = 0;
+  const auto time_calls = [&](int64_t n_calls) {
+    const Stopwatch watch;
+    for (int64_t i = 0; i < n_calls; ++i) call(n_made++);
+    return watch.seconds() / static_cast<double>(n_calls);
+  };
+  const double once = time_calls(1);
   const auto n_calls = std::max<int64_t>(1, static_cast<int64_t>(kRunSeconds / std::max(once, 1e-7)));
-  return repeat(s.repetitions, true, s.progress,
-                [&]() -> Result<double> { return time_calls(n_calls, call); });
+  return repeat(s.repetitions, true, s.progress, [&]() -> Result<double> { return time_calls(n_calls); });
 }
 
 struct Product {
