@@ -91,6 +91,24 @@ def test_what_octavo_does_not_have_is_named_as_the_script_names_it() -> None:
             from mindspore import Tensor  # noqa: F401
 
 
+def test_vllms_engines_are_where_vllm_has_them() -> None:
+    with stand_ins():
+        from vllm import AsyncLLMEngine
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.engine.async_llm_engine import AsyncLLMEngine as OfItsModule
+        from vllm.entrypoints.llm import LLM
+        from vllm.sampling_params import BeamSearchParams, RequestOutputKind
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        assert AsyncLLM is AsyncLLMEngine is OfItsModule is octavo.AsyncLLM and LLM is octavo.LLM
+        assert AsyncEngineArgs is octavo.AsyncEngineArgs and BeamSearchParams is octavo.BeamSearchParams
+        assert RequestOutputKind is octavo.RequestOutputKind
+        with pytest.raises(ModuleNotFoundError, match="No module named 'vllm.v1.core'"):
+            import vllm.v1.core  # noqa: F401
+    ours = sys.modules["octavo.async_llm"]
+    assert ours.__spec__ is not None and ours.__name__ == ours.__spec__.name == "octavo.async_llm"
+
+
 def test_all_is_as_it_was_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = type(sys)("vllm")
     monkeypatch.setitem(sys.modules, "vllm", theirs)

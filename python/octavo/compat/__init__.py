@@ -4,7 +4,8 @@
 
 While the script runs, ``import mindformers``, ``mindspore``, ``mindspore_gs``, ``vllm_mindspore``, ``vllm`` and
 ``research`` give Octavo's modules, whether or not the real ones are installed: the first component of a module's name
-is replaced, ``mindspore_gs.ptq`` is ``octavo.ptq``. Nothing else is touched. Also for use from Python:
+is replaced, ``mindspore_gs.ptq`` is ``octavo.ptq``; vLLM's engines are where they are (:data:`ENGINES`). Nothing else is
+touched. Also for use from Python:
 
     with octavo.compat.stand_ins():
         from vllm import LLM
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 
-__all__ = ["STAND_INS", "stand_ins"]
+__all__ = ["ENGINES", "STAND_INS", "stand_ins"]
 
 STAND_INS = {
     "mindformers": "octavo",
@@ -27,6 +28,18 @@ STAND_INS = {
     "vllm_mindspore": "octavo",
     "vllm": "octavo",
     "research": "octavo.research",
+}
+
+# vLLM's modules whose names Octavo has elsewhere; None is a package with nothing in it.
+ENGINES = {
+    "vllm.engine": None,
+    "vllm.engine.arg_utils": "octavo.async_llm",
+    "vllm.engine.async_llm_engine": "octavo.async_llm",
+    "vllm.entrypoints": None,
+    "vllm.entrypoints.llm": "octavo.llm",
+    "vllm.v1": None,
+    "vllm.v1.engine": None,
+    "vllm.v1.engine.async_llm": "octavo.async_llm",
 }
 
 
@@ -46,7 +59,10 @@ class _Finder:
         """Puts Octavo's module in the place of the empty `module`, as the import system allows a loader to do."""
         name = module.__name__
         first, dot, rest = name.partition(".")
-        ours = STAND_INS[first] + dot + rest
+        ours = ENGINES.get(name, STAND_INS[first] + dot + rest)
+        if ours is None:
+            module.__path__ = []
+            return
         try:
             sys.modules[name] = importlib.import_module(ours)
         except ModuleNotFoundError as error:
