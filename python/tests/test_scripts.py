@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+import octavo
+
 DEFINITIONS = """\
 from collections import OrderedDict
 from mindspore_gs.ptq import PTQMode
@@ -99,7 +101,21 @@ def test_both_scripts(compat: bool, workplace: Path, ceval: Path) -> None:
                                                                 "Prompt: 'Llama is'"]
 
 
-def test_the_page_shows_these_scripts() -> None:
+def scripts_of_the_page() -> list[str]:
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    assert re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) == [
-        with_octavo_imports(DEFINITIONS + QUANTIZE), with_octavo_imports(GENERATE)]
+    return re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_shows_these_scripts() -> None:
+    assert scripts_of_the_page()[:2] == [with_octavo_imports(DEFINITIONS + QUANTIZE), with_octavo_imports(GENERATE)]
+
+
+def test_the_pages_other_scripts_run(demo: str, capfd: pytest.CaptureFixture[str]) -> None:
+    search, serve = (script.replace("Qwen3-8B-A8W8", demo) for script in scripts_of_the_page()[2:])
+    llm = octavo.LLM(demo, use_tqdm_on_load=False)
+    exec(search, {"llm": llm, "prompts": ["I am"]})
+    (best,) = llm.beam_search("I am", octavo.BeamSearchParams(4, 16))[0].sequences[:1]
+    assert capfd.readouterr().out == f"{best.text} {best.cum_logprob}\n"
+    exec(serve, {})
+    params = octavo.SamplingParams(temperature=0, max_tokens=64)
+    assert capfd.readouterr().out == llm.generate("I am", params, use_tqdm=False)[0].outputs[0].text
