@@ -14,6 +14,7 @@
 #include "api/echo.h"
 #include "api/generation_defaults.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/text_format.h"
@@ -49,18 +50,6 @@ struct Engine::State {
 
 namespace {
 
-std::string hex(uint64_t number) {
-  std::string text(16, '0');
-  for (size_t i = 16; i-- > 0; number >>= 4) text[i] = "0123456789abcdef"[number & 15];
-  return text;
-}
-
-void hash_in(uint64_t& hash, uint64_t value) {  // FNV-1a, eight bytes at a time
-  constexpr uint64_t kPrime = 0x100000001b3ULL;
-  hash = (hash ^ value) * kPrime;
-  hash ^= hash >> 32;
-}
-
 // The checkpoint's shape, the version of the arithmetic, and the logits' bits after a few tokens: they differ
 // as soon as any weight that these tokens pass, or any step of the arithmetic, does. One short forward pass.
 Result<std::string> compute_fingerprint(engine::LoadedModel& loaded) {
@@ -69,13 +58,13 @@ Result<std::string> compute_fingerprint(engine::LoadedModel& loaded) {
   for (int64_t i = 0; i < std::min(kProbeTokens, loaded.max_context()); ++i) {
     probe.push_back(static_cast<int32_t>(loaded.config().n_vocab / kProbeTokens * i));
   }
-  uint64_t hash = loaded.checkpoint().fingerprint();
-  hash_in(hash, static_cast<uint64_t>(kNumericsVersion));
+  base::Hash hash;
+  hash.add(loaded.checkpoint().fingerprint()).add(static_cast<uint64_t>(kNumericsVersion));
   engine::LogitsReader reader(loaded, probe);
   for (;;) {
     OCTAVO_ASSIGN_OR_RETURN(const engine::LogitsReader::Rows rows, reader.next());
-    if (rows.n_rows == 0) return hex(hash);
-    for (const float logit : rows.logits) hash_in(hash, std::bit_cast<uint32_t>(logit));
+    if (rows.n_rows == 0) return base::hex(hash.value());
+    for (const float logit : rows.logits) hash.add(std::bit_cast<uint32_t>(logit));
   }
 }
 

@@ -19,6 +19,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/hash.h"
 #include "base/text_format.h"
 
 namespace octavo::base {
@@ -64,13 +65,7 @@ std::string process_space() {
   const bool known = fd >= 0 && ::read(fd, boot, sizeof boot - 1) > 0;
   if (fd >= 0) ::close(fd);
   if (!known) return "unknown";
-  uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a
-  for (const char c : std::string(host) + "/" + space + "/" + boot) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-  }
-  std::string text(16, '0');
-  for (size_t i = text.size(); i-- > 0; hash >>= 4) text[i] = "0123456789abcdef"[hash & 15];
-  return text;
+  return hex(Hash().add(std::string(host) + "/" + space + "/" + boot).value());
 }
 
 // What every temporary name of this process space for `path` begins with: "dir/.name.KIND-SPACE-".

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text_format.h"
 #include "format/mindformers_names.h"
@@ -123,15 +124,10 @@ Status Checkpoint::check_index(const WeightFiles& files) const {
 }
 
 void Checkpoint::compute_fingerprint() {
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  const auto add = [&](std::string_view bytes) {
-    for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  };
-  add(config_.dump());
-  for (const SafetensorsFile& file : files_) {
-    add(std::to_string(file.header_hash()) + "/" + std::to_string(file.size_bytes()) + ";");
-  }
-  fingerprint_ = hash;
+  base::Hash hash;
+  hash.add(config_.dump());
+  for (const SafetensorsFile& file : files_) hash.add(file.header_hash()).add(file.size_bytes());
+  fingerprint_ = hash.value();
 }
 
 size_t Checkpoint::position(std::string_view name) const {

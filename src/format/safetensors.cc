@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/text_format.h"
 
@@ -23,12 +24,6 @@ constexpr uint64_t kLengthBytes = 8;
 // A header of a million tensors has seven million values; 100 MB of "0," would have fifty.
 constexpr size_t kMaxHeaderNodes = 8'000'000;
 constexpr size_t kMaxHeaderDepth = 8;
-
-// FNV-1a, for fingerprints: it tells changed files apart and resists nobody.
-uint64_t hash_bytes(std::string_view bytes, uint64_t hash = 0xcbf29ce484222325) {
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
 
 Result<std::vector<int64_t>> parse_shape(const Json* field) {
   if (field == nullptr || !field->is_array()) {
@@ -246,7 +241,7 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
   OCTAVO_ASSIGN_OR_RETURN(
       SafetensorsHeader header,
       parse_safetensors_header(text, kLengthBytes + n_header_bytes, file.size_bytes(), path));
-  return SafetensorsFile(std::move(file), std::move(header), hash_bytes(text));
+  return SafetensorsFile(std::move(file), std::move(header), base::Hash().add(text).value());
 }
 
 const TensorInfo* SafetensorsFile::find(std::string_view name) const {
