@@ -105,9 +105,6 @@ void bind_stream(nb::module_& module) {
   nb::class_<TokenScore>(module, "TokenScore")
       .def_ro("token", &TokenScore::token)
       .def_ro("top", &TokenScore::top, "Most likely first.");
-  nb::class_<ScoredPosition>(module, "ScoredPosition")
-      .def_ro("token", &ScoredPosition::token, "At this position, given those before; None for the first.")
-      .def_ro("top", &ScoredPosition::top, "The distribution after this position, most likely first.");
   nb::class_<Delta>(module, "Delta", "What a Stream gives at a time.")
       .def_ro("index", &Delta::index, "Which of the request's n outputs.")
       .def_ro("text", &Delta::text)
@@ -123,19 +120,9 @@ void bind_stream(nb::module_& module) {
       .def_ro("stop_text", &Delta::stop_text)
       .def_ro("stop_token", &Delta::stop_token);
   nb::class_<Stream>(module, "Stream", "A request under way; for one thread at a time.")
-      .def(
-          "next",
-          [](Stream& stream) {
-            const InterruptibleProgress interrupts{nb::none()};
-            auto delta = without_gil([&] { return stream.next(&interrupts); });
-            interrupts.check(delta.status());
-            return unwrap(std::move(delta));
-          },
-          "Waits for a token of any output. None after the last Delta of every output.")
       .def("take", &take_deltas, "What is there without waiting; nothing more after a cancellation.")
       .def_prop_ro("finished", &Stream::finished, "Whether nothing more comes.")
       .def("cancel", &Stream::cancel, "Ends the request before the engine's next step.")
-      .def_prop_ro("prompt_token_ids", &Stream::prompt_token_ids)
       .def_prop_ro("stats", &Stream::stats);
 }
 
@@ -260,17 +247,7 @@ void bind_engine(nb::module_& module) {
           "text"_a, "add_special_tokens"_a = true)
       .def("logits", &logits, "token_ids"_a,
            "The logits after every token, [len(token_ids), n_vocab] in fp32; the array owns them, nothing is "
-           "copied.")
-      .def(
-          "score",
-          [](Engine& engine, const std::vector<int32_t>& token_ids, int32_t top_n) {
-            const InterruptibleProgress interrupts{nb::none()};
-            auto scores = without_gil([&] { return engine.score(token_ids, top_n, &interrupts); });
-            interrupts.check(scores.status());
-            return unwrap(std::move(scores));
-          },
-          "token_ids"_a, "top_n"_a = 0,
-          "Log-probabilities of every token given those before it, and the top_n best after every position.");
+           "copied.");
 }
 
 }  // namespace octavo::python
