@@ -79,7 +79,8 @@ struct Request {
   int32_t priority = 0;                    // smaller runs first; among equals, who came first
   std::shared_ptr<const LogitsMask> mask;  // cloned for each output
   // Called whenever poll() has something new, for those who read many streams: by the engine's thread, which
-  // waits for it, so it should only wake someone. It may come once more after the stream's end was read.
+  // waits for it, so it should only wake someone. It may still come after the stream's end was read and after
+  // the stream is gone: what it holds must be its own, and not the engine.
   std::function<void()> on_ready;
 };
 

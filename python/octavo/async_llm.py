@@ -134,9 +134,8 @@ class AsyncLLM(LoadedModel):
 
     def _abort(self, request_id: str) -> None:
         if request_id in self._under_way:
-            state, readers, key = self._under_way[request_id]
-            state.abort()
-            readers.wake(key)
+            state, _, _ = self._under_way[request_id]
+            state.cancel()  # the engine's last word wakes the reader
 
     @property
     def is_running(self) -> bool:

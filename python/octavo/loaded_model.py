@@ -263,6 +263,8 @@ def _step_sizes(max_num_seqs: int | None, max_num_batched_tokens: int | None) ->
         n_seqs = 64 if n_seqs is None else n_seqs
         return n_seqs, max(512, n_seqs)
     n_tokens = as_integer("max_num_batched_tokens", max_num_batched_tokens)
+    if n_tokens < 1:
+        raise ValueError(f"max_num_batched_tokens: expected at least 1, found {n_tokens}")
     return min(64, n_tokens) if n_seqs is None else n_seqs, n_tokens
 
 

@@ -78,6 +78,10 @@ class RequestState:
         if self._stream.finished:
             self.abort()  # those that the engine's end cut off
 
+    def cancel(self) -> None:
+        """Asks the engine to end what has not ended; read() gives what came until then."""
+        self._stream.cancel()
+
     def abort(self) -> None:
         """Ends what has not ended: the engine drops it before its next step."""
         self._stream.cancel()

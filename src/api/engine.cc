@@ -192,6 +192,12 @@ Status check_ids(const std::vector<int32_t>& token_ids, const engine::LoadedMode
   return {};
 }
 
+// Lets the engine's steps, and whoever else waits, in between.
+void give_way(std::unique_lock<base::FairMutex>& lock) {
+  lock.unlock();
+  lock.lock();
+}
+
 }  // namespace
 
 const char* finish_reason_name(FinishReason reason) {
@@ -417,12 +423,13 @@ Status Engine::State::load(const std::string& model_folder, const EngineOptions&
 }
 
 Status Engine::State::make_echo(const EngineOptions& options) {
-  constexpr int64_t kEchoContext = 4096;
+  constexpr int64_t kEchoContext = 4096, kMostEchoContext = int64_t{1} << 24;
   engine::EchoModel::Options echo;
   echo.n_vocab = tokenizer->id_limit();
   echo.max_context = options.max_context.value_or(kEchoContext);
-  if (echo.max_context < 2) {
-    return invalid_argument("max_context: expected at least 2, found " + std::to_string(echo.max_context));
+  if (echo.max_context < 2 || echo.max_context > kMostEchoContext) {
+    return invalid_argument("max_context: expected 2 to " + std::to_string(kMostEchoContext) + ", found " +
+                            std::to_string(echo.max_context));
   }
   if (!tokenizer->eos_id()) return not_found("echo: the tokenizer names no end-of-text token (eos_token)");
   if (options.echo_step_us < 0) {
@@ -563,9 +570,10 @@ Result<std::vector<float>> Engine::logits(const std::vector<int32_t>& token_ids,
   }
   std::vector<float> all;
   all.reserve(n_logits);
-  const std::lock_guard lock(loaded.mutex());
+  std::unique_lock lock(loaded.mutex());
   engine::LogitsReader reader(loaded, token_ids, progress);
   for (;;) {
+    if (reader.begins_chunk()) give_way(lock);
     OCTAVO_ASSIGN_OR_RETURN(const engine::LogitsReader::Rows rows, reader.next());
     if (rows.n_rows == 0) return all;
     all.insert(all.end(), rows.logits.begin(), rows.logits.end());
@@ -582,11 +590,12 @@ Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& to
     return invalid_argument("top: expected 0 to " + std::to_string(n_vocab) + " (the vocabulary), found " +
                             std::to_string(top_n));
   }
-  const std::lock_guard lock(loaded.mutex());
+  std::unique_lock lock(loaded.mutex());
   engine::LogitsReader reader(loaded, token_ids, progress);
   std::vector<ScoredPosition> positions(token_ids.size());
   std::vector<int32_t> order;
   for (;;) {
+    if (reader.begins_chunk()) give_way(lock);
     OCTAVO_ASSIGN_OR_RETURN(const engine::LogitsReader::Rows rows, reader.next());
     if (rows.n_rows == 0) return positions;
     for (int64_t i = 0; i < rows.n_rows; ++i) {

@@ -466,6 +466,36 @@ TEST(Engine, GeneratesBatchesOfAnyNumberInOrder) {
   EXPECT_EQ(engine->stats().n_steps, n_steps);
 }
 
+TEST(Engine, AnOutputThatMeetsAStopTextLeavesTheOthersAlone) {
+  Request request;
+  request.prompt = "It was a dark";
+  request.sampling.temperature = 1.0F;
+  request.sampling.max_tokens = 60;
+  request.sampling.ignore_eos = true;
+  request.sampling.stop = {"the"};
+  std::vector<Request> alone;
+  for (uint64_t seed = 5; seed < 11; ++seed) {
+    alone.push_back(request);
+    alone.back().sampling.seed = seed;
+  }
+  request.sampling.seed = 5;
+  request.sampling.n = 6;
+  const auto together = demo().generate({request});
+  const auto expected = demo().generate(alone);
+  ASSERT_TRUE(together.ok()) << together.status().message();
+  ASSERT_TRUE(expected.ok()) << expected.status().message();
+  std::vector<size_t> lengths;
+  for (size_t i = 0; i < 6; ++i) {
+    const CompletionOutput& output = (*together)[0].outputs[i];
+    EXPECT_EQ(output.text, (*expected)[i].outputs[0].text) << i;
+    EXPECT_EQ(output.finish, (*expected)[i].outputs[0].finish) << i;
+    lengths.push_back(output.token_ids.size());
+  }
+  EXPECT_NE(*std::min_element(lengths.begin(), lengths.end()),
+            *std::max_element(lengths.begin(), lengths.end()))
+      << "they end at different times";
+}
+
 TEST(Engine, AnEchoAnswersChatsWithTheLastMessage) {
   EngineOptions options;
   options.echo = true;

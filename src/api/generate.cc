@@ -63,6 +63,10 @@ Result<std::vector<RequestOutput>> Engine::generate(const std::vector<Request>& 
     outputs.push_back(std::move(*output));
     under_way.pop_front();
   }
+  if (progress != nullptr) {
+    const auto n_done = static_cast<int64_t>(outputs.size());
+    progress->update("generate", n_done, n_done);
+  }
   return outputs;
 }
 

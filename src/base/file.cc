@@ -147,6 +147,8 @@ void remove_abandoned(const std::string& target) {
 
 }  // namespace
 
+Status sync_name(const std::string& path) { return sync_folder(parent_of(path)); }
+
 Status os_error(const char* doing, const std::string& path, int error) {
   const std::string message = std::string("cannot ") + doing + " " + base::quoted(path) + ": " +
                               std::generic_category().message(error);
@@ -279,7 +281,7 @@ Status AtomicFile::commit() {
   if (close_error != 0) return os_error("close", path_, close_error);
   if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) return os_error("create", path_, errno);
   temporary_path_.clear();
-  return sync_folder(parent_of(path_));
+  return sync_name(path_);
 }
 
 Status write_file_atomic(const std::string& path, std::string_view bytes) {
@@ -337,7 +339,7 @@ Status AtomicFolder::commit() {
     return os_error("create folder", path_, error);
   }
   temporary_path_.clear();
-  const Status synced = sync_folder(parent_of(path_));
+  const Status synced = sync_name(path_);
   if (!old.empty()) remove_tree(old);
   return synced;
 }

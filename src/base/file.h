@@ -11,6 +11,8 @@
 namespace octavo::base {
 
 // The Status of a failed call on `path` with this errno; `doing` completes "cannot … 'path'".
+// The name of the file `path` outlives a power cut.
+Status sync_name(const std::string& path);
 Status os_error(const char* doing, const std::string& path, int error);
 
 // A regular file open for reading. Refuses directories, FIFOs and devices by name. Thread-safe reads.

@@ -92,7 +92,8 @@ bool BatchJournal::load_record(std::string_view record, uint64_t offset) {
 Status BatchJournal::begin(const base::Json& header) {
   OCTAVO_RETURN_IF_ERROR(file_.append(std::string(kMagic) + header.dump() + "\n"));
   header_ = header;
-  return file_.sync();
+  OCTAVO_RETURN_IF_ERROR(file_.sync());
+  return base::sync_name(file_.path());
 }
 
 const BatchJournal::Place* BatchJournal::find(uint64_t line) const {

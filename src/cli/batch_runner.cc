@@ -11,6 +11,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -165,6 +166,12 @@ Status BatchRun::record(const Task& task, const Result<Json>& response) {
   return {};
 }
 
+// What another run may answer, and so must not become the answer of this one.
+bool is_machines_fault(const Status& status) {
+  return status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kCancelled ||
+         status.code() == StatusCode::kIo;
+}
+
 void BatchRun::work() {
   try {
     while (!stop_.cancelled()) {
@@ -173,6 +180,7 @@ void BatchRun::work() {
       if (!task->has_value()) return;
       const Result<Json> response = answer(**task);
       if (!response.ok() && stop_.cancelled()) return;  // an answer that was broken off is none
+      if (is_machines_fault(response.status())) return end_with(response.status());
       if (const Status status = record(**task, response); !status.ok()) return end_with(status);
     }
   } catch (const std::bad_alloc&) {
@@ -196,14 +204,24 @@ Status BatchRun::run(int64_t n_left) {
   };
   std::vector<std::thread> workers;
   const int64_t n_workers = std::min(options_.n_under_way, n_left);
+  workers.reserve(static_cast<size_t>(n_workers));
   n_working_ = n_workers;
+  const auto leave = [this] {
+    const std::lock_guard lock(state_mutex_);
+    --n_working_;
+    worker_ended_.notify_one();
+  };
   for (int64_t i = 0; i < n_workers; ++i) {
-    workers.emplace_back([this] {
-      work();
-      const std::lock_guard lock(state_mutex_);
-      --n_working_;
-      worker_ended_.notify_one();
-    });
+    try {
+      workers.emplace_back([this, leave] {
+        work();
+        leave();
+      });
+    } catch (const std::system_error& error) {  // the system's thread limit: those that started do the work
+      if (workers.empty())
+        end_with(resource_exhausted(std::string("cannot start a thread: ") + error.what()));
+      leave();
+    }
   }
   {
     std::unique_lock lock(state_mutex_);

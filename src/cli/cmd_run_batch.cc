@@ -9,6 +9,7 @@
 #include "octavo/engine.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/text_format.h"
 #include "cli/args.h"
 #include "cli/batch_journal.h"
@@ -132,13 +133,24 @@ class RunBatch : public Command {
     return {};
   }
 
+  // What turns messages to tokens and fills in for sampling fields: it is not in the model's fingerprint.
+  std::string text_files_hash() const {
+    base::Hash hash;
+    for (const char* name :
+         {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"}) {
+      const auto text = base::read_file((fs::path(model_) / name).string());
+      hash.add(text.ok() ? std::string_view(*text) : std::string_view()).add(uint64_t{text.ok()});
+    }
+    return base::hex(hash.value());
+  }
+
   // What this command would answer with, and where a journal was begun: what that was.
   Result<BatchIdentity> identify(const Engine& engine, const BatchJournal& journal) const {
     BatchIdentity identity;
     identity.settings.set("model", engine.model().fingerprint);
-    identity.settings.set("seed", batch_.seed);
-    identity.settings.set("max-model-len",
-                          engine_.max_context ? base::Json(*engine_.max_context) : base::Json());
+    identity.settings.set("text-files", text_files_hash());
+    identity.settings.set("seed", std::to_string(batch_.seed));
+    identity.settings.set("max-model-len", engine.model().max_context);
     identity.settings.set("kv-cache-dtype", engine_.kv_cache_dtype);
     identity.created = std::time(nullptr);
     identity.model_name = batch_.served_names.empty() ? model_ : batch_.served_names.front();

@@ -61,7 +61,7 @@ struct BatchEngine::State {
   void add_to_batch(Sequence& sequence, int64_t n_run);
   void own_pages(Sequence& sequence, int64_t n_tokens);
   Status run_model();
-  Status score_prompts(const Plan& plan);
+  void score_prompts(const Plan& plan);
   void advance(const Plan& plan);
   void fork(Sequence& first);
   void publish(Sequence& sequence);
@@ -123,6 +123,7 @@ struct BatchEngine::State {
 bool BatchEngine::State::take_in() {
   std::unique_lock lock(mutex);
   came.wait(lock, [this] { return stopping || !arrived.empty() || !sequences.empty(); });
+  sequences.reserve(sequences.size() + arrived.size());  // all or, out of memory, none
   for (std::unique_ptr<Sequence>& sequence : arrived) insert(std::move(sequence));
   arrived.clear();
   return !stopping;
@@ -140,12 +141,12 @@ bool BatchEngine::State::nobody_waits() const {
 }
 
 void BatchEngine::State::run() {
-  while (take_in()) {
-    drop_cancelled();
-    update_gauges();
-    if (sequences.empty()) continue;
+  for (;;) {
     try {
-      step();
+      if (!take_in()) break;
+      drop_cancelled();
+      update_gauges();
+      if (!sequences.empty()) step();
     } catch (const std::bad_alloc&) {
       fail_all(
           resource_exhausted("out of memory in a step of " + std::to_string(sequences.size()) + " requests"));
@@ -156,11 +157,9 @@ void BatchEngine::State::run() {
 
 // Its siblings, if it still has some, are not ended.
 void BatchEngine::State::end(Sequence& sequence) {
-  const bool was_running = sequence.running;
   give_back(sequence);
   sequence.generation.reset();
   const std::lock_guard lock(mutex);
-  counters.n_running -= was_running ? 1 : 0;
   counters.n_pages_in_use = pages.n_pages() - pages.n_available();
   if (--n_under_way == 0) idle.notify_all();
 }
@@ -170,11 +169,14 @@ void BatchEngine::State::remove_ended() {
 }
 
 void BatchEngine::State::drop_cancelled() {
-  int64_t n_dropped = 0;
+  int64_t n_dropped = 0, n_cancelled = 0;
   for (const auto& sequence : sequences) {
     if (!sequence->generation->is_cancelled(sequence->output)) continue;
     for (auto& sibling : sequence->siblings) forked.push_back(std::move(sibling));
-    sequence->generation->fail(cancelled("the request was cancelled"));
+    // Who cancels one output of several has read its end, a stop text, and reads on.
+    const bool all = sequence->generation->is_cancelled();
+    if (all) sequence->generation->fail(cancelled("the request was cancelled"));
+    n_cancelled += all ? 1 : 0;
     end(*sequence);
     ++n_dropped;
   }
@@ -185,13 +187,17 @@ void BatchEngine::State::drop_cancelled() {
   forked.clear();
   {
     const std::lock_guard lock(mutex);
-    counters.n_cancelled += n_dropped;
+    counters.n_cancelled += n_cancelled;
+    counters.n_finished += n_dropped - n_cancelled;
   }
   if (go_on) drop_cancelled();
 }
 
 void BatchEngine::State::fail_all(const Status& status) {
+  for (auto& sequence : forked) sequences.push_back(std::move(sequence));
+  forked.clear();
   for (const auto& sequence : sequences) {
+    if (sequence == nullptr || sequence->generation == nullptr) continue;
     sequence->generation->fail(status);
     for (const auto& sibling : sequence->siblings) end(*sibling);
     end(*sequence);
@@ -314,6 +320,7 @@ void BatchEngine::State::admit(Sequence& sequence) {
     sequence.generation->add_cached(view.n_cached);
   }
   const std::lock_guard lock(mutex);
+  ++counters.n_running;
   counters.n_prefix_hits += view.n_pages > 0 ? 1 : 0;
   counters.n_cached_tokens += view.n_cached;
 }
@@ -325,7 +332,9 @@ void BatchEngine::State::give_back(Sequence& sequence) {
   sequence.chains.clear();
   sequence.draft.clear();
   sequence.n_cached = 0;
-  sequence.running = false;
+  if (!std::exchange(sequence.running, false)) return;
+  const std::lock_guard lock(mutex);
+  --counters.n_running;
 }
 
 // Pages for n_tokens, of which those from n_cached on are written and so must not be shared.
@@ -364,7 +373,7 @@ void BatchEngine::State::add_to_batch(Sequence& sequence, int64_t n_run) {
 }
 
 // The log-probabilities of the prompt's tokens that follow rows of this batch.
-Status BatchEngine::State::score_prompts(const Plan& plan) {
+void BatchEngine::State::score_prompts(const Plan& plan) {
   const auto n_vocab = static_cast<size_t>(model.n_vocab());
   std::vector<int64_t> group;
   int64_t batch_row = 0;
@@ -384,13 +393,16 @@ Status BatchEngine::State::score_prompts(const Plan& plan) {
         auto logprobs = read_logprobs(std::span(scored).subspan(static_cast<size_t>(i) * n_vocab, n_vocab),
                                       sequence.tokens[static_cast<size_t>(sequence.n_prompt_scored)],
                                       *sequence.request->n_prompt_logprobs, scratch[0].order);
-        if (!logprobs.ok()) return logprobs.status();
-        sequence.generation->push_prompt_logprobs(std::move(*logprobs));
         ++sequence.n_prompt_scored;
+        if (logprobs.ok()) {
+          sequence.generation->push_prompt_logprobs(std::move(*logprobs));
+        } else {
+          sequence.generation->fail(logprobs.status());
+          sequence.generation->cancel();
+        }
       }
     }
   }
-  return {};
 }
 
 // The prompt has run: its other outputs go on from the same pages and choose from the same logits. Those past
@@ -411,6 +423,8 @@ void BatchEngine::State::fork(Sequence& first) {
       for (const int32_t page : sibling->pages) pages.hold(page);
       sibling->n_cached = first.n_cached;
       ++n_running;
+      const std::lock_guard lock(mutex);
+      ++counters.n_running;
     }
     forked.push_back(std::move(sibling));
   }
@@ -440,10 +454,11 @@ void BatchEngine::State::advance(const Plan& plan) {
     const size_t first_row = due[i].first_row, first_forked = forked.size();
     fork(*due[i].sequence);
     logits.resize(std::max(logits.size(), (n_rows + forked.size() - first_forked) * n_vocab));
-    for (size_t k = first_forked; k < forked.size(); ++k, ++n_rows) {
+    for (size_t k = first_forked; k < forked.size(); ++k) {
+      if (!forked[k]->running) continue;
       std::copy_n(logits.begin() + static_cast<std::ptrdiff_t>(first_row * n_vocab), n_vocab,
                   logits.begin() + static_cast<std::ptrdiff_t>(n_rows * n_vocab));
-      due.push_back({forked[k].get(), n_rows, 1});
+      due.push_back({forked[k].get(), n_rows++, 1});
     }
   }
   model.pool().parallel_for(static_cast<int64_t>(due.size()), [&](int64_t i, int thread) {
@@ -481,7 +496,12 @@ void BatchEngine::State::hand_out() {
     const bool finished = !sequence.made.empty() && sequence.made.back().finish != Finish::kNone;
     if (finished || !sequence.failure.ok()) end(sequence);
     n_finished += finished ? 1 : 0;
-    for (GenerationStep& step : sequence.made) generation->push(step);
+    try {
+      for (GenerationStep& step : sequence.made) generation->push(step);
+    } catch (const std::bad_alloc&) {
+      generation->fail(resource_exhausted("out of memory for a request's log-probabilities"));
+      generation->cancel();
+    }
     if (!sequence.failure.ok()) generation->fail(sequence.failure);
   }
   for (auto& sequence : forked) insert(std::move(sequence));
@@ -512,7 +532,6 @@ void BatchEngine::State::count(const Plan& plan) {
 
 void BatchEngine::State::update_gauges() {
   const std::lock_guard lock(mutex);
-  counters.n_running = std::ranges::count_if(sequences, [](const auto& s) { return s->running; });
   counters.n_pages = pages.n_pages();
   counters.n_pages_in_use = pages.n_pages() - pages.n_available();
 }
@@ -534,8 +553,7 @@ void BatchEngine::State::step() {
   for (const PlannedStep& planned : plan.steps) add_to_batch(*sequences[planned.sequence], planned.n_run);
   {
     const std::lock_guard lock(model.mutex());
-    Status status = run_model();
-    if (status.ok()) status = score_prompts(plan);
+    const Status status = run_model();
     if (!status.ok()) {
       for (const PlannedStep& planned : plan.steps) {
         Sequence& sequence = *sequences[planned.sequence];
@@ -544,10 +562,14 @@ void BatchEngine::State::step() {
       if (status.code() != StatusCode::kCancelled) fail_all(status);
       return;
     }
+    score_prompts(plan);
     advance(plan);
   }
-  for (const auto& sequence : sequences) {
-    if (sequence->running) publish(*sequence);
+  // Before a page is taken again, or what one of them found could be gone when the next looks.
+  for (const auto* list : {&sequences, &forked}) {
+    for (const auto& sequence : *list) {
+      if (sequence->running) publish(*sequence);
+    }
   }
   if (batch.size() == due.size() &&
       n_batch_rows == static_cast<int64_t>(rows.size())) {  // single tokens only
@@ -607,10 +629,10 @@ Result<std::shared_ptr<Generation>> BatchEngine::submit(GenerationRequest reques
                                 " outputs running and waiting, and takes no more than " +
                                 std::to_string(n_most) + " until some end");
     }
-    state.n_under_way += n_outputs;
     sequence->arrival = state.n_submitted++;
     for (const auto& sibling : sequence->siblings) sibling->arrival = sequence->arrival;
     state.arrived.push_back(std::move(sequence));
+    state.n_under_way += n_outputs;
   }
   state.came.notify_one();
   return generation;

@@ -16,11 +16,19 @@ namespace {
 
 constexpr uint64_t kDefaultKvBytes = uint64_t{4}
                                      << 30;  // as vLLM's CPU backend; only pages in use cost memory
+constexpr int32_t kMostOutputs = 1024;       // of a request; each holds a copy of the prompt while it waits
 constexpr double kMaxMemoryShare = 0.9;      // of what is available beside the weights
 
 Status check_at_least(const char* name, int64_t value, int64_t least) {
   if (value >= least) return {};
   return invalid_argument(std::string(name) + ": expected at least " + std::to_string(least) + ", found " +
+                          std::to_string(value));
+}
+
+// Bounds far beyond any use, so that sums and products of options cannot overflow.
+Status check_at_most(const char* name, int64_t value, int64_t most) {
+  if (value <= most) return {};
+  return invalid_argument(std::string(name) + ": expected at most " + std::to_string(most) + ", found " +
                           std::to_string(value));
 }
 
@@ -56,8 +64,11 @@ Status check_options(const BatchOptions& options) {
                             std::to_string(options.max_sequences) + ", found " +
                             std::to_string(options.max_step_tokens));
   }
+  OCTAVO_RETURN_IF_ERROR(check_at_most("max_num_batched_tokens", options.max_step_tokens, int64_t{1} << 20));
   OCTAVO_RETURN_IF_ERROR(check_at_least("max_waiting", options.max_waiting, 1));
-  return check_at_least("n_draft", options.n_draft, 0);
+  OCTAVO_RETURN_IF_ERROR(check_at_most("max_waiting", options.max_waiting, int64_t{1} << 30));
+  OCTAVO_RETURN_IF_ERROR(check_at_least("n_draft", options.n_draft, 0));
+  return check_at_most("n_draft", options.n_draft, 64);
 }
 
 Status check_request(const GenerationRequest& request, const StepModel& model) {
@@ -80,6 +91,7 @@ Status check_request(const GenerationRequest& request, const StepModel& model) {
   }
   OCTAVO_RETURN_IF_ERROR(check_at_least("max_tokens", request.max_tokens.value_or(1), 1));
   OCTAVO_RETURN_IF_ERROR(check_at_least("n", request.n_outputs, 1));
+  OCTAVO_RETURN_IF_ERROR(check_at_most("n", request.n_outputs, kMostOutputs));
   OCTAVO_RETURN_IF_ERROR(check_rules(request.rules, n_vocab));
   OCTAVO_RETURN_IF_ERROR(check_n_logprobs("logprobs", request.n_logprobs, n_vocab));
   OCTAVO_RETURN_IF_ERROR(check_n_logprobs("prompt_logprobs", request.n_prompt_logprobs, n_vocab));

@@ -1,6 +1,7 @@
 // The hand-over of tokens. step() is called by api/engine.cc, the engine's side by engine/batch_engine.cc.
 #include "engine/generation.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace octavo::engine {
@@ -9,6 +10,9 @@ namespace {
 
 constexpr auto kPollInterval =
     std::chrono::milliseconds(20);  // of progress->cancelled(): soon enough for people
+
+// Tokens that may wait for their reader without an allocation: a megabyte.
+constexpr int64_t kMostReserved = int64_t{1} << 16;
 
 }  // namespace
 
@@ -60,13 +64,13 @@ Result<GenerationStep> Generation::take() {
   return step;
 }
 
-void Generation::cancel() {
-  for (std::atomic<bool>& cancelled : cancelled_) cancelled = true;
-}
+void Generation::cancel() { all_cancelled_ = true; }
 
 void Generation::cancel(int32_t output) { cancelled_[static_cast<size_t>(output)] = true; }
 
-bool Generation::is_cancelled(int32_t output) const { return cancelled_[static_cast<size_t>(output)]; }
+bool Generation::is_cancelled(int32_t output) const {
+  return all_cancelled_ || cancelled_[static_cast<size_t>(output)];
+}
 
 int64_t Generation::n_cached_tokens() const {
   const std::lock_guard lock(mutex_);
@@ -85,7 +89,7 @@ std::vector<StepLogprobs> Generation::take_prompt_logprobs() {
 
 void Generation::reserve(int64_t n_tokens) {
   const std::lock_guard lock(mutex_);
-  made_.reserve(static_cast<size_t>(n_tokens));
+  made_.reserve(static_cast<size_t>(std::min(n_tokens, kMostReserved)));
 }
 
 void Generation::add_cached(int64_t n_tokens) {

@@ -91,6 +91,7 @@ class Generation {
   void push_prompt_logprobs(StepLogprobs logprobs);
   void fail(const Status& status);
   bool is_cancelled(int32_t output) const;
+  bool is_cancelled() const { return all_cancelled_; }  // not just one output after the other
   void tell();
   // With the lock.
   bool is_there() const { return next_ < made_.size() || failure_.has_value(); }
@@ -98,6 +99,7 @@ class Generation {
 
   const int64_t n_prompt_;
   const std::function<void()> on_ready_;
+  std::atomic<bool> all_cancelled_ = false;
   std::vector<std::atomic<bool>> cancelled_;  // [n_outputs]
   mutable std::mutex mutex_;                  // guards what follows
   std::condition_variable came_;

@@ -29,6 +29,8 @@ class LogitsReader {
   // progress: may cancel; outlives the reader.
   LogitsReader(LoadedModel& loaded, std::span<const int32_t> tokens, const Progress* progress = nullptr);
 
+  // Whether next() will run the model: until then nobody else may, and after the chunk's last rows anybody.
+  bool begins_chunk() const { return position_ == chunk_end_; }
   // The next rows, in order. Errors: those of Model::forward.
   Result<Rows> next();
 

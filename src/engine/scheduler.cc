@@ -36,9 +36,9 @@ class Planner {
     }
     for (size_t i = 0; i < sequences_.size(); ++i)
       n_running += sequences_[i].running && !preempted_[i] ? 1 : 0;
-    // After a preemption pages are short: who waits would be next.
-    const bool any_preempted = std::ranges::find(preempted_, 1) != preempted_.end();
-    for (size_t i = 0; i < sequences_.size() && !any_preempted; ++i) {
+    // Where pages are short, who waits would be the next to give them back.
+    const bool are_short = stalled_ || std::ranges::find(preempted_, 1) != preempted_.end();
+    for (size_t i = 0; i < sequences_.size() && !are_short; ++i) {
       if (sequences_[i].running) continue;
       if (n_running == limits_.max_sequences || !admit(i)) break;
       ++n_running;
@@ -64,6 +64,10 @@ class Planner {
     if (n_run == 0 || preempted_[i]) return;
     while (new_pages(i, n_run) > n_available_) {
       const size_t victim = least_urgent();
+      if (victim == i && any_running_before(i)) {
+        stalled_ = true;  // it keeps what it has, until one that is more urgent needs it
+        return;
+      }
       preempt(victim);
       if (victim == i) return;
     }
@@ -80,6 +84,13 @@ class Planner {
     n_available_ -= n_more_pages;
     n_left_ -= n_all - n_run_[i];
     n_run_[i] = n_all;
+  }
+
+  bool any_running_before(size_t i) const {
+    while (i-- > 0) {
+      if (sequences_[i].running && !preempted_[i]) return true;
+    }
+    return false;
   }
 
   size_t least_urgent() const {
@@ -114,6 +125,7 @@ class Planner {
   int64_t n_available_, n_left_;
   std::vector<int64_t>& n_run_;
   std::vector<char>& preempted_;
+  bool stalled_ = false;
 };
 
 }  // namespace

@@ -39,7 +39,8 @@ struct Plan {
 
 // `sequences`: most urgent first (priority, then arrival). The first sequence always advances, so nothing
 // starves. Decoding sequences come first with one token each, then prompts take what the step has left; when
-// pages run out, the least urgent running sequence is preempted; a waiting one never preempts. Guessed tokens
+// pages run out, the least urgent running sequence is preempted by one that is more urgent, and waits for it
+// otherwise; a waiting one never preempts. Guessed tokens
 // run last, and preempt nobody.
 // Needs: one sequence alone, and one page more, fits into all pages.
 class Scheduler {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/text_format.h"
 #include "format/checkpoint.h"
 #include "format/quant_manifest/quant_manifest.h"
@@ -262,10 +263,7 @@ Result<Json> inspect_folder(const std::string& path) {
   }
   check_index_sum(checkpoint, report, problems);
   OCTAVO_RETURN_IF_ERROR(check_values(checkpoint.files(), problems));
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string fingerprint;
-  for (int shift = 60; shift >= 0; shift -= 4) fingerprint += kHex[checkpoint.fingerprint() >> shift & 15];
-  report.set("fingerprint", std::move(fingerprint));
+  report.set("fingerprint", base::hex(checkpoint.fingerprint()));
   report.set("problems", problems.take());
   return report;
 }

@@ -203,7 +203,7 @@ Result<Request> make_request(const Engine& engine, const ChatCall& call) {
   auto request = engine.chat_request(call.variables.dump(), call.chat_template);
   if (!request.ok()) {  // a model without a template cannot chat: the request's fault, not a missing page
     const Status& status = request.status();
-    return status.code() == StatusCode::kNotFound ? unsupported(status.message()) : status;
+    return status.code() == StatusCode::kNotFound ? unsupported(status.message()) : as_refusal(status);
   }
   request->add_special_tokens = call.shared.add_special_tokens.value_or(request->add_special_tokens);
   request->sampling = call.shared.sampling;

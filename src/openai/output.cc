@@ -48,6 +48,10 @@ void Usage::add(const StreamStats& stats) {
   n_cached_tokens += stats.n_cached_tokens;
 }
 
+Status as_refusal(const Status& status) {
+  return status.code() == StatusCode::kResourceExhausted ? invalid_argument(status.message()) : status;
+}
+
 Result<std::vector<Answer>> generate(Engine& engine, const std::vector<Request>& requests,
                                      const Watch& watch) {
   std::vector<Answer> answers;
@@ -56,8 +60,12 @@ Result<std::vector<Answer>> generate(Engine& engine, const std::vector<Request>&
   for (size_t i = 0; i < requests.size(); ++i) {
     for (; n_submitted < requests.size() && under_way.size() < kMaxUnderWay; ++n_submitted) {
       const Request& request = requests[n_submitted];
-      OCTAVO_ASSIGN_OR_RETURN(Stream stream, engine.submit(request));
-      Running& running = under_way.emplace_back(Running{.stream = std::move(stream), .answer = {}});
+      auto stream = engine.submit(request);
+      if (!stream.ok()) {
+        const Status refused = engine.check(request);
+        return refused.ok() ? stream.status() : as_refusal(refused);
+      }
+      Running& running = under_way.emplace_back(Running{.stream = std::move(*stream), .answer = {}});
       running.answer.outputs.resize(static_cast<size_t>(request.sampling.n));
     }
     OCTAVO_RETURN_IF_ERROR(under_way.front().pull(watch));

@@ -46,6 +46,10 @@ struct Watch {
   std::function<void(const Delta&)> on_delta;  // may be empty
 };
 
+// A limit that a request itself breaks (a prompt or a template too long) is the request's fault; that a
+// machine's memory or the engine's queue is full is not, and stays kResourceExhausted.
+Status as_refusal(const Status& status);
+
 // Runs every request to its end; an Answer a request, in order.
 Result<std::vector<Answer>> generate(Engine& engine, const std::vector<Request>& requests,
                                      const Watch& watch);

@@ -127,11 +127,11 @@ void read_shared_fields(FieldReader& reader, SharedFields& into) {
   reader.read_with("response_format", read_response_format);
   // Who asks, what is billed and how fast: nothing that changes an answer.
   reader.ignore({"user", "metadata", "store", "safety_identifier", "prompt_cache_key",
-                 "prompt_cache_retention", "service_tier", "spaces_between_special_tokens"});
+                 "prompt_cache_retention", "service_tier", "spaces_between_special_tokens", "request_id"});
   reader.refuse({"use_beam_search", "structured_outputs", "guided_json", "guided_regex", "guided_choice",
                  "guided_grammar", "truncate_prompt_tokens", "logits_processors", "cache_salt",
-                 "kv_transfer_params", "vllm_xargs", "request_id", "thinking_token_budget",
-                 "repetition_detection", "logprob_token_ids", "mm_processor_kwargs"});
+                 "kv_transfer_params", "vllm_xargs", "thinking_token_budget", "repetition_detection",
+                 "logprob_token_ids", "mm_processor_kwargs"});
   reader.read_with("length_penalty", [](const Json& value) -> Status {  // beam search's alone
     if (value.is_number() && value.as_double() == 1) return {};
     return unsupported("length_penalty: only 1 is supported, found " + value.dump());

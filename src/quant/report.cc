@@ -3,11 +3,11 @@
 // pipeline.cc.
 #include "quant/report.h"
 
-#include <cstdio>
 #include <map>
 
 #include "octavo/version.h"
 
+#include "base/hash.h"
 #include "model/arch/arch_spec.h"
 
 namespace octavo::quant {
@@ -16,12 +16,6 @@ namespace {
 using base::Json;
 using base::JsonArray;
 using base::JsonObject;
-
-std::string hex(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
 
 Json block_json(const BlockError& plain, const BlockError& chosen) {
   return JsonObject{{"mse_plain", plain.error},
@@ -114,7 +108,7 @@ Json make_report(const Job& job, const Preflight& flight, const RunRecord& run) 
   tree.set("octavo_version", kVersion);
   tree.set("numerics_version", kNumericsVersion);
   tree.set("source", JsonObject{{"architecture", flight.config.arch->architecture},
-                                {"fingerprint", hex(flight.source.fingerprint())},
+                                {"fingerprint", base::hex(flight.source.fingerprint())},
                                 {"n_bytes", flight.source_bytes}});
   tree.set("target", JsonObject{{"layout", format::layout_name(job.layout)},
                                 {"n_bytes", flight.plan.n_bytes},
