@@ -174,7 +174,7 @@ uint64_t bytes_of_demo_pages(int64_t n) {
 constexpr int kFewRequests = 60;
 
 TEST(EngineUnderLoad, FloatModel) {
-  const int n = base::kSanitized ? kFewRequests : 240;
+  const int n = base::kSanitized ? kFewRequests : 280;
   compare("float", kDemo, n, bytes_of_demo_pages(13), 2, base::kSanitized ? 1 : 100);
 }
 
@@ -186,13 +186,13 @@ TEST(EngineUnderLoad, Int8ModelOnAnotherNumberOfThreads) {
   options.recipe = "rtn-w8a8";
   const auto quantized = quantize(options);
   ASSERT_TRUE(quantized.ok()) << quantized.status().message();
-  const int n = base::kSanitized ? kFewRequests : 240;
+  const int n = base::kSanitized ? kFewRequests : 280;
   compare("int8", folder, n, bytes_of_demo_pages(13), 3, base::kSanitized ? 1 : 100);
   std::filesystem::remove_all(folder);
 }
 
 TEST(EngineUnderLoad, Int8KeysAndValues) {
-  const int n = base::kSanitized ? kFewRequests : 240;
+  const int n = base::kSanitized ? kFewRequests : 280;
   compare("int8 keys and values", kDemo, n, bytes_of_demo_pages(7), 2, base::kSanitized ? 1 : 100, "int8");
 }
 
