@@ -251,7 +251,8 @@ TEST(RunBatch, AnotherInputOrOtherOptionsDoNotMix) {
   write_text(folder / "in", "");
   EXPECT_NE(refusal().find("ends before"), std::string::npos);
   write_text(folder / "in", requests);
-  EXPECT_NE(refusal({"--seed", "1"}).find("was begun with seed 0, this command has 1"), std::string::npos);
+  EXPECT_NE(refusal({"--seed", "1"}).find(R"(was begun with seed "0", this command has "1")"),
+            std::string::npos);
   // More requests at the end are only more to do.
   write_text(folder / "in", requests + completion("new", "x", R"("max_tokens":1)"));
   EXPECT_EQ(run_octavo(command(folder / "in", folder / "out")).exit_code, 1);
