@@ -171,7 +171,7 @@ uint64_t bytes_of_demo_pages(int64_t n) {
   return static_cast<uint64_t>(n * kDemoPageBytes * kKvWidth);
 }
 
-constexpr int kFewRequests = 60;
+constexpr int kFewRequests = 30;
 
 TEST(EngineUnderLoad, FloatModel) {
   const int n = base::kSanitized ? kFewRequests : 280;
