@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <random>
 #include <utility>
 
@@ -37,9 +36,8 @@ std::vector<float> random_floats(int64_t n, uint32_t seed) {
 }
 
 Bytes to_bytes(const void* data, size_t n_bytes) {
-  Bytes bytes(n_bytes);
-  std::memcpy(bytes.data(), data, n_bytes);
-  return bytes;
+  const auto* begin = static_cast<const Bytes::value_type*>(data);
+  return Bytes(begin, begin + n_bytes);
 }
 
 Bytes convert(DType dtype, const std::vector<float>& values) {
