@@ -205,9 +205,10 @@ void BatchEngine::State::fail_all(const Status& status) {
   sequences.clear();
 }
 
-// Guesses for the sequences that decode, unless single tokens are known to be cheaper.
+// Guesses for the sequences that decode, unless single tokens are known to be cheaper. None behind a prompt:
+// the pages that its outputs come to share hold nothing but the prompt.
 void BatchEngine::State::draft() {
-  const auto decodes = [](const auto& s) { return s->running && s->n_missing() == 1; };
+  const auto decodes = [](const auto& s) { return s->running && s->n_output() > 0 && s->n_missing() == 1; };
   const int64_t n_decoding = std::ranges::count_if(sequences, decodes);
   const bool wanted =
       options.speculation == Speculation::kAlways ||

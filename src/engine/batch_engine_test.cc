@@ -230,6 +230,22 @@ TEST(BatchEngine, SeveralOutputsShareTheirPromptsPages) {
   EXPECT_TRUE(engine->books_balance());
 }
 
+TEST(BatchEngine, GuessesBehindAPromptDoNotEndInSharedPages) {
+  GenerationRequest request = greedy({}, 20);
+  for (int32_t i = 0; i < 64; ++i) request.prompt.push_back(300 + i % 3);  // a page, and easy to guess
+  request.sampling.temperature = 1;
+  request.sampling.seed = 90;
+  request.n_logprobs = 0;
+  std::vector<Output> alone;
+  const auto one_by_one = open({.prefix_cache = false, .speculation = Speculation::kOff});
+  for (; request.sampling.seed < 93; ++request.sampling.seed) alone.push_back(run(*one_by_one, request));
+  request.sampling.seed = 90;
+  request.n_outputs = 3;
+  // The prompt's last token runs alone, in a second step.
+  const auto engine = open({.max_sequences = 8, .max_step_tokens = 63, .speculation = Speculation::kAlways});
+  EXPECT_EQ(run_all(*engine, request), alone);
+}
+
 TEST(BatchEngine, MoreOutputsThanRunAtOnceWaitTheirTurn) {
   auto request = greedy(tokens_of(70), 5);
   request.sampling.temperature = 1;
