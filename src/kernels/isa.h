@@ -48,5 +48,9 @@ Result<Isa> choose_isa(std::optional<std::string_view> forced, const std::vector
 #endif
 
 #define OCTAVO_TARGET_BEGIN_AVX2 OCTAVO_TARGET_BEGIN("avx2,fma,f16c,bmi2")
+#define OCTAVO_TARGET_BEGIN_AVXVNNI OCTAVO_TARGET_BEGIN("avxvnni,avx2,fma,f16c,bmi2")
 #define OCTAVO_TARGET_BEGIN_AVX512VNNI \
   OCTAVO_TARGET_BEGIN("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c,bmi2")
+#define OCTAVO_TARGET_BEGIN_AMX \
+  OCTAVO_TARGET_BEGIN(          \
+      "amx-tile,amx-int8,amx-bf16,avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c,bmi2")

@@ -1,12 +1,16 @@
 // AMX's arithmetic with all operands in tiles of 16 rows of 64 bytes: 4 independent products an iteration,
 // each 16 x 16 sums of 64 codes or of 32 bf16 values. In assembly, like peak_avx2.cc; also because GCC 12
 // takes a tile configuration in memory for dead.
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/amx_tiles.h"
 #include "kernels/peak.h"
 
 #if defined(OCTAVO_PEAK_LOOPS)
 
 #define OCTAVO_LOOP(PRODUCT)                                                                 \
-  const TileConfig config;                                                                   \
+  const TileConfig config = full_tiles();                                                    \
   asm volatile(                                                                              \
       "ldtilecfg %1\n"                                                                       \
       "tilezero %%tmm0\n tilezero %%tmm1\n tilezero %%tmm2\n tilezero %%tmm3\n"              \
@@ -24,14 +28,12 @@
 namespace octavo::kernels {
 namespace {
 
-// The 64 bytes of ldtilecfg: palette 1, every tile full.
-struct TileConfig {
-  uint8_t palette = 1, start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-static_assert(sizeof(TileConfig) == 64);
+TileConfig full_tiles() {
+  TileConfig config;
+  std::fill_n(config.row_bytes, 8, uint16_t{64});
+  std::fill_n(config.rows, 8, uint8_t{16});
+  return config;
+}
 
 void run_s8(int64_t n) { OCTAVO_LOOP("tdpbssd"); }
 void run_bf16(int64_t n) { OCTAVO_LOOP("tdpbf16ps"); }

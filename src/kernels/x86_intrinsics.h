@@ -33,9 +33,12 @@
 #include <simde/x86/avx512/store.h>
 #include <simde/x86/avx512/storeu.h>
 #include <simde/x86/avx512/sub.h>
+#include <simde/x86/avx512/xor.h>
 
 #include <cmath>
 #include <cstdint>
+
+#include "kernels/x86_amx_emulation.h"
 
 // SIMDe multiplies and adds with two roundings where the compiler may not use FMA, so its fma.h stays out and
 // these are the fused ones. An fma form not written here fails to compile rather than round twice.
@@ -47,6 +50,8 @@ inline __m256 octavo_fma_lanes(__m256 a, float sign, __m256 b, __m256 c) {
   for (int lane = 0; lane < 8; ++lane) z[lane] = std::fma(sign * x[lane], y[lane], z[lane]);
   return simde_mm256_load_ps(z);
 }
+// AVX-VNNI's own name for what AVX512-VNNI does too.
+#define _mm256_dpbusd_avx_epi32(sum, a, b) simde_mm256_dpbusd_epi32(sum, a, b)
 #define _mm256_fmadd_ps(a, b, c) octavo_fma_lanes(a, 1.0F, b, c)
 #define _mm256_fnmadd_ps(a, b, c) octavo_fma_lanes(a, -1.0F, b, c)
 

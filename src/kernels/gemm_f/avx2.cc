@@ -24,6 +24,7 @@ constexpr int kPanelVectors = 1;
 // clang-format off
 #include "kernels/unroll.inl"
 #include "kernels/vec/avx2.inl"
+#include "kernels/gemm_f/write.inl"
 #include "kernels/gemm_f/tile.inl"
 // clang-format on
 }  // namespace

@@ -25,6 +25,7 @@ constexpr int kPanelVectors = 2;
 // clang-format off
 #include "kernels/unroll.inl"
 #include "kernels/vec/avx512.inl"
+#include "kernels/gemm_f/write.inl"
 #include "kernels/gemm_f/tile.inl"
 // clang-format on
 }  // namespace

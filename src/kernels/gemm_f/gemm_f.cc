@@ -14,8 +14,9 @@ void gemm_f(base::ThreadPool& pool, const void* x, const GemmFWeights& w, float*
   const GemmFKernel& kernel = *w.kernel;
   const int64_t row_bytes = w.k * tensor::dtype_bytes(w.dtype);
   const int64_t stride = kernel.layout.panel_bytes(row_bytes);
+  const int64_t whole_tiles = kGemmFBlockRows / kernel.tile_m * kernel.tile_m;
   const TaskGrid grid =
-      cut_product(m, kernel.layout.n_panels(w.n), stride, kernel.tile_m, kGemmFBlockRows, kGemmFBlockPanels);
+      cut_product(m, kernel.layout.n_panels(w.n), stride, kernel.tile_m, whole_tiles, kGemmFBlockPanels);
   pool.parallel_for(grid.n_tasks(), [&](int64_t index, int) {
     const TaskGrid::Task task = grid.task(index);
     const int64_t column = task.panel_begin * kernel.layout.panel_n;

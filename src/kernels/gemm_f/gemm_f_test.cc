@@ -168,8 +168,8 @@ TEST_P(GemmF, TheOrderIsTheOneDefined) {
   x[32] = big, x[33] = 1;             // block 1: big + 1 = big; so far 2 + big
   x[64] = -big, x[65] = 1;            // block 2: -big + 1, exact; total 2 + big - big + 1 = 3
   for (const auto* kernel : kernels_of_this_cpu(GetParam())) {
-    Operands operands(GetParam(), {1, 3, 96});
-    operands.fill(operands.x, [&](int64_t at) { return x[static_cast<size_t>(at)]; });
+    Operands operands(GetParam(), {7, 3, 96});
+    operands.fill(operands.x, [&](int64_t at) { return x[static_cast<size_t>(at % 96)]; });
     operands.fill(operands.w, [](int64_t) { return 1.0F; });
     for (const float value : operands.product(pool_, *kernel)) EXPECT_EQ(value, 3.0F) << kernel->name;
   }

@@ -2,7 +2,7 @@
 // in the canonical order. kTileRows rows of x go by a panel of kPanelVectors vectors. x is widened to f32
 // once for all panels of the block and padded with zeros to whole blocks of 32 (a zero product changes no
 // sum; x and w are padded alike). Included by each ISA's file inside its target region and anonymous
-// namespace, after unroll.inl, vec/<isa>.inl and the two constants.
+// namespace, after unroll.inl, vec/<isa>.inl, write.inl and the two constants.
 
 constexpr int kPanel = 16 * kPanelVectors;
 // k of a pass when the block is full: the panel's part (16 KB of bf16 for 16 outputs) stays in cache while
@@ -110,15 +110,9 @@ void add_rows(const float* x, int64_t m, int64_t x_stride, const std::byte* pane
 }
 
 void write_block(const GemmFBlock& block, const float* sums, int64_t sums_stride) {
-  const GemmFOutput& out = block.out;
   for (int64_t i = 0; i < block.m; ++i) {
     for (int64_t j = 0; j < block.n; j += 16) {
-      const int64_t n = block.n - j;
-      float* y = out.y + i * out.stride + j;
-      F32x16 value = load(sums + i * sums_stride + j);
-      if (out.bias != nullptr) value = value + load_first(out.bias + j, n);
-      if (out.accumulate) value = value + load_first(y, n);
-      store_first(y, value, n);
+      write_sixteen(block.out, i, j, block.n - j, sums + i * sums_stride + j);
     }
   }
 }

@@ -9,6 +9,9 @@
 #if defined(OCTAVO_X86_KERNELS)
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -18,7 +21,6 @@
 OCTAVO_TARGET_BEGIN_AVX2
 namespace octavo::kernels {
 namespace {
-#include "kernels/unroll.inl"
 
 constexpr int kPanel = 16;
 // 8 sums, 2 |w|, 2 signs, the ones, the broadcast and a product: 15 of 16 registers.
@@ -29,8 +31,17 @@ constexpr int64_t kPassSteps = 256;
 // core (1 KB: 18.3, 4 KB: 14.5), weights in cache stay as they were; one row is at the read limit without.
 constexpr int64_t kPrefetchBytes = 2048;
 
-inline __m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
-inline void store(void* to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(to), value); }
+// Each file builds on the one before.
+// clang-format off
+#include "kernels/unroll.inl"
+#include "kernels/vec/avx2.inl"
+#include "kernels/gemm_s8/write.inl"
+// clang-format on
+
+inline __m256i load_register(const void* from) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
+inline void store_register(void* to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(to), value); }
 
 // sums[r][0..15] += rows r of x times the panel, over n_steps steps and then n_rest < 4 codes.
 template <int rows>
@@ -40,13 +51,13 @@ void add_tile(const int8_t* x, int64_t k, const std::byte* panel, int64_t n_step
   const __m256i zero = _mm256_setzero_si256();
   __m256i sum[rows][2];
   unroll<rows>([&](auto r) {
-    sum[r][0] = load(sums + r * kPanel);
-    sum[r][1] = load(sums + r * kPanel + 8);
+    sum[r][0] = load_register(sums + r * kPanel);
+    sum[r][1] = load_register(sums + r * kPanel + 8);
   });
   const auto step = [&](const std::byte* w, const int8_t* codes, size_t n_codes)
       __attribute__((always_inline)) {
     if constexpr (rows > 1) _mm_prefetch(reinterpret_cast<const char*>(w) + kPrefetchBytes, _MM_HINT_T0);
-    const __m256i w0 = load(w), w1 = load(w + 32);
+    const __m256i w0 = load_register(w), w1 = load_register(w + 32);
     const __m256i size0 = _mm256_abs_epi8(w0), size1 = _mm256_abs_epi8(w1);
     const __m256i sign0 = _mm256_cmpgt_epi8(zero, w0), sign1 = _mm256_cmpgt_epi8(zero, w1);
     unroll<rows>([&](auto r) {
@@ -64,8 +75,8 @@ void add_tile(const int8_t* x, int64_t k, const std::byte* panel, int64_t n_step
     step(panel + n_steps * kPanel * kLaneBytes, x + n_steps * kLaneBytes, static_cast<size_t>(n_rest));
   }
   unroll<rows>([&](auto r) {
-    store(sums + r * kPanel, sum[r][0]);
-    store(sums + r * kPanel + 8, sum[r][1]);
+    store_register(sums + r * kPanel, sum[r][0]);
+    store_register(sums + r * kPanel + 8, sum[r][1]);
   });
 }
 
@@ -80,29 +91,6 @@ void add_rows(const int8_t* x, int64_t m, int64_t k, const std::byte* panel, int
   if (m - i == 3) add_tile<3>(x, k, panel, n_steps, n_rest, sums);
   if (m - i == 2) add_tile<2>(x, k, panel, n_steps, n_rest, sums);
   if (m - i == 1) add_tile<1>(x, k, panel, n_steps, n_rest, sums);
-}
-
-// write_gemm_s8_sum for 8 outputs from column j of row i.
-inline void write_eight(const GemmS8Output& out, int64_t i, int64_t j, __m256i sum) {
-  float* y = out.y + i * out.stride + j;
-  __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(out.w_scale + j));
-  value = _mm256_mul_ps(value, _mm256_set1_ps(out.x_scale[i]));
-  if (out.bias != nullptr) value = _mm256_add_ps(value, _mm256_loadu_ps(out.bias + j));
-  if (out.accumulate) value = _mm256_add_ps(value, _mm256_loadu_ps(y));
-  _mm256_storeu_ps(y, value);
-}
-
-void write_panel(const GemmS8Block& block, int64_t column, const int32_t* sums) {
-  const int64_t n = std::min<int64_t>(kPanel, block.n - column);
-  for (int64_t i = 0; i < block.m; ++i) {
-    const int32_t* row = sums + i * kPanel;
-    if (n == kPanel && block.out.sums == nullptr) {
-      write_eight(block.out, i, column, load(row));
-      write_eight(block.out, i, column + 8, load(row + 8));
-    } else {
-      for (int64_t j = 0; j < n; ++j) write_gemm_s8_sum(block.out, i, column + j, row[j]);
-    }
-  }
 }
 
 }  // namespace
@@ -123,7 +111,7 @@ void gemm_s8_f32_4x16x4_avx2(const GemmS8Block& block) {
                n_rest, sums);
       step += n_pass;
     } while (step < n_steps);
-    write_panel(block, column, sums);
+    write_panel(block, 0, block.m, column, sums);
   }
 }
 

@@ -95,8 +95,16 @@ TEST(GemmS8, SumsAreExactAtEveryTail) {
 
 TEST(GemmS8, SumsAreExactAcrossBlocksAndPasses) {
   base::ThreadPool pool(2);
-  for (const Shape shape :
-       {Shape{130, 17, 1024}, {64, 40, 1023}, {65, 33, 1027}, {7, 300, 2050}, {3, 16, 25600}}) {
+  for (const Shape shape : {Shape{130, 17, 1024},
+                            {64, 40, 1023},
+                            {65, 33, 1027},
+                            {7, 300, 2050},
+                            {3, 16, 25600},
+                            {16, 64, 192},
+                            {17, 31, 129},
+                            {31, 66, 64},
+                            {33, 97, 63},
+                            {48, 32, 320}}) {
     Operands operands(shape, 7);
     for (const auto* kernel : kernels_of_this_cpu()) expect_exact_sums(pool, *kernel, operands);
   }

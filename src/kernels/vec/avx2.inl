@@ -20,6 +20,10 @@ struct S16x32 {
 
 inline F32x16 broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 inline F32x16 load(const float* x) { return {_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8)}; }
+inline I32x16 load(const int32_t* x) {
+  const auto* halves = reinterpret_cast<const __m256i*>(x);
+  return {_mm256_loadu_si256(halves), _mm256_loadu_si256(halves + 1)};
+}
 inline void store(float* to, F32x16 x) {
   _mm256_storeu_ps(to, x.low);
   _mm256_storeu_ps(to + 8, x.high);

@@ -22,6 +22,7 @@ struct S16x32 {
 
 inline F32x16 broadcast(float x) { return {_mm512_set1_ps(x)}; }
 inline F32x16 load(const float* x) { return {_mm512_loadu_ps(x)}; }
+inline I32x16 load(const int32_t* x) { return {_mm512_loadu_si512(x)}; }
 inline void store(float* to, F32x16 x) { _mm512_storeu_ps(to, x.lanes); }
 
 inline Mask16 first_lanes(int64_t n) { return {static_cast<uint16_t>(n < 16 ? (1U << n) - 1 : 0xffffU)}; }

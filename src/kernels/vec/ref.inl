@@ -34,6 +34,11 @@ inline F32x16 broadcast(float x) {
 inline F32x16 load(const float* x) {
   return each_lane([&](int i) { return x[i]; });
 }
+inline I32x16 load(const int32_t* x) {
+  I32x16 r;
+  std::memcpy(r.lane, x, sizeof r.lane);
+  return r;
+}
 // The first n of 16 floats, zeros after them; n >= 16 loads all.
 inline F32x16 load_first(const float* x, int64_t n) {
   return each_lane([&](int i) { return i < n ? x[i] : 0.0F; });
