@@ -17,8 +17,10 @@ struct BenchOptions {
   std::string synthetic;       // a shape ("qwen3-0.6b") with random weights, or empty; exactly one of the two
   std::string dtype = "int8";  // of a synthetic model's linears: "int8" or "bf16"
   std::optional<int64_t> n_layers;  // of a synthetic model; figures are then extrapolated to the whole
-  std::vector<std::string>
-      rows;  // which kinds to measure; empty: all but "engine" and "prefix", which take long
+  // Which kinds to measure; empty: all but those that take long ("engine", "prefix", "quantize") and, of a
+  // synthetic model, "load", which writes a checkpoint to the folder for temporary files (as "quantize"
+  // does).
+  std::vector<std::string> rows;
   std::vector<int64_t> prefills = {128, 512, 2048, 8192};  // tokens
   std::vector<int64_t> contexts = {0, 512, 2048, 8192};    // tokens before a decode step, batch 1
   std::vector<int64_t> batches = {2, 4, 8, 16, 32};        // sequences of a decode step, context 0
@@ -26,8 +28,9 @@ struct BenchOptions {
   // through the bare model loop beside it.
   std::vector<int64_t> requests = {1, 4, 16, 64};
   std::vector<std::pair<int64_t, int64_t>> request_tokens = {{128, 64}, {1024, 128}};
-  std::string kv_cache_dtype = "auto";  // as EngineOptions
-  int64_t max_step_tokens = 512;        // longer prompts run in chunks
+  int64_t calibration_samples = 64, calibration_tokens = 512;  // "quantize": samples, tokens of each
+  std::string kv_cache_dtype = "auto";                         // as EngineOptions
+  int64_t max_step_tokens = 512;                               // longer prompts run in chunks
   int repetitions = 5;
   double seconds_per_row = 20;  // fewer repetitions, but two at least, of what takes longer
   bool profile = false;
@@ -65,9 +68,9 @@ struct BenchRow {
   int64_t extrapolated_from = 0;  // layers that ran, where the shape has more; else 0
 };
 
-// Where the time of one step goes.
+// Where the time of one step, or of quantizing, goes.
 struct BenchProfile {
-  std::string work;  // prefill, decode
+  std::string work;  // prefill, decode, quantize
   int64_t m = 0, batch = 0, context = 0;
   struct Part {
     std::string operation;
@@ -80,7 +83,7 @@ struct BenchReport {
   BenchMachine machine;
   std::string isa;  // that the model ran on
   std::vector<BenchRow> rows;
-  std::vector<BenchProfile> profiles;  // of each row of prefill and decode, where asked for
+  std::vector<BenchProfile> profiles;  // of each row of prefill, decode and quantize, where asked for
 };
 
 // Tokens per second of one request at the machine's limits, measured in some tenths of a second: the linears'

@@ -24,13 +24,14 @@ Result<bench::Plan> to_plan(const BenchOptions& options) {
   const std::vector<std::string> works = options.rows.empty() ? bench::work_names() : options.rows;
   plan.works = {works.begin(), works.end()};
   if (options.rows.empty()) {
-    plan.works.erase("engine");
-    plan.works.erase("prefix");
+    for (const char* slow : {"engine", "prefix", "quantize"}) plan.works.erase(slow);
+    if (!options.synthetic.empty()) plan.works.erase("load");
   }
   for (const auto& [n_prompt, n_output] : options.request_tokens) {
     for (const int64_t n : options.requests) plan.requests.push_back({n, n_prompt, n_output});
   }
   OCTAVO_ASSIGN_OR_RETURN(plan.kv_type, model::kv_type_from_name(options.kv_cache_dtype));
+  plan.calibration = {options.calibration_samples, options.calibration_tokens};
   plan.prefills = options.prefills;
   plan.contexts = options.contexts;
   plan.batches = options.batches;

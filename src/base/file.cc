@@ -212,6 +212,10 @@ Status InputFile::read(uint64_t offset, void* to, uint64_t n_bytes) const {
                  " (it had " + std::to_string(size_bytes_) + " bytes when it was opened)");
 }
 
+void InputFile::prefetch(uint64_t offset, uint64_t n_bytes) const {
+  (void)::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(n_bytes), POSIX_FADV_WILLNEED);
+}
+
 Result<std::string> read_file(const std::string& path, uint64_t max_bytes) {
   OCTAVO_ASSIGN_OR_RETURN(const InputFile file, InputFile::open(path));
   if (file.size_bytes() > max_bytes) {

@@ -27,6 +27,8 @@ class InputFile {
   uint64_t size_bytes() const { return size_bytes_; }  // when it was opened
   // Exactly n_bytes at offset, or an error that names path, offset and how much was there.
   Status read(uint64_t offset, void* to, uint64_t n_bytes) const;
+  // Asks the system to have these bytes in its cache soon. Returns before they are; never fails.
+  void prefetch(uint64_t offset, uint64_t n_bytes) const;
 
  private:
   InputFile() = default;

@@ -31,6 +31,12 @@ uint64_t resident_bytes() { return proc_entry("/proc/self/status", "VmRSS", 0); 
 
 uint64_t peak_resident_bytes() { return proc_entry("/proc/self/status", "VmHWM", 0); }
 
+bool reset_peak_resident() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;  // Documentation/filesystems/proc.rst
+  return file.good();
+}
+
 uint64_t available_memory_bytes() {
   const uint64_t machine = proc_entry("/proc/meminfo", "MemAvailable", std::numeric_limits<uint64_t>::max());
   return std::min(machine, cgroup_limits().free_memory_bytes);

@@ -10,6 +10,7 @@
 #include "bench/kernel_rows.h"
 #include "bench/model_rows.h"
 #include "bench/prefix_row.h"
+#include "bench/scratch_folder.h"
 #include "bench/shapes.h"
 #include "format/checkpoint.h"
 #include "model/decoder.h"
@@ -29,6 +30,8 @@ class Session {
     OCTAVO_RETURN_IF_ERROR(read_config());
     measured_.machine = measure_machine(pool_, progress_);
     if (wants("gemm") || wants("attention")) OCTAVO_RETURN_IF_ERROR(run_kernels());
+    if (wants("quantize") || (wants("load") && !checkpoint_)) OCTAVO_RETURN_IF_ERROR(make_files());
+    if (wants("quantize")) OCTAVO_RETURN_IF_ERROR(run_quantize());
     OCTAVO_RETURN_IF_ERROR(run_model());
     return std::move(measured_);
   }
@@ -41,14 +44,19 @@ class Session {
   int64_t n_rows() const;
   Status read_config();
   Status run_kernels();
+  Status make_files();
+  Status open_scratch();
   Status run_model();
   Status open_model();
   Status load_row();
+  Status run_quantize();
+  double shape_bytes_share() const;
   Subject subject();
 
   const Plan& plan_;
   Progress* progress_;
   base::ThreadPool pool_;
+  std::optional<ScratchFolder> scratch_;
   std::optional<format::Checkpoint> checkpoint_;
   model::ModelConfig config_;  // of as many layers as run
   int64_t n_shape_layers_ = 0;
@@ -74,6 +82,7 @@ int64_t Session::n_rows() const {
   if (wants("engine")) n += std::ssize(plan_.requests);
   if (wants("prefix")) ++n;
   if (wants("load")) n += 2;
+  if (wants("quantize")) ++n;
   return n;
 }
 
@@ -147,27 +156,66 @@ Result<double> read_seconds(base::ThreadPool& pool, const format::Checkpoint& ch
   return seconds;
 }
 
+Status Session::make_files() {
+  OCTAVO_ASSIGN_OR_RETURN(ScratchFolder scratch, ScratchFolder::create());
+  scratch_.emplace(std::move(scratch));
+  if (checkpoint_) return {};
+  show("writing " + shape_);
+  return scratch_->write_float(plan_.synthetic, config_.n_layers);
+}
+
+Status Session::run_quantize() {
+  const QuantizeSubject subject = {.shape = shape_,
+                                   .source = checkpoint_ ? plan_.folder : scratch_->float_model(),
+                                   .target = scratch_->int8_model(),
+                                   .n_layers = n_shape_layers_,
+                                   .calibration = plan_.calibration,
+                                   .n_threads = plan_.n_threads,
+                                   .isa = measured_.isa,
+                                   .machine = measured_.machine};
+  OCTAVO_ASSIGN_OR_RETURN(QuantizeRows quantized, quantize_rows(subject, progress_));
+  std::move(quantized.rows.begin(), quantized.rows.end(), std::back_inserter(measured_.rows));
+  if (plan_.profile) measured_.profiles.push_back(std::move(quantized.passes));
+  return {};
+}
+
+Status Session::open_scratch() {
+  const bool is_s8 = plan_.linears == tensor::DType::kI8;
+  if (is_s8) OCTAVO_RETURN_IF_ERROR(scratch_->round_to_int8(plan_.n_threads, progress_));
+  OCTAVO_ASSIGN_OR_RETURN(checkpoint_,
+                          format::Checkpoint::open(is_s8 ? scratch_->int8_model() : scratch_->float_model()));
+  return {};
+}
+
 Status Session::load_row() {
+  if (!checkpoint_) OCTAVO_RETURN_IF_ERROR(open_scratch());
   const Repetitions few = {std::min(plan_.repetitions.n, 3), plan_.repetitions.seconds};
-  std::vector<double> floor;
-  if (checkpoint_) {
-    show("reading " + shape_);
-    OCTAVO_ASSIGN_OR_RETURN(floor,
-                            repeat(few, true, progress_, [&] { return read_seconds(pool_, *checkpoint_); }));
-  }
+  show("reading " + shape_);
+  OCTAVO_ASSIGN_OR_RETURN(const std::vector<double> floor,
+                          repeat(few, true, progress_, [&] { return read_seconds(pool_, *checkpoint_); }));
   show("load");
-  OCTAVO_ASSIGN_OR_RETURN(const std::vector<double> seconds,
-                          repeat(few, false, progress_, [&]() -> Result<double> {
+  OCTAVO_ASSIGN_OR_RETURN(std::vector<double> seconds, repeat(few, false, progress_, [&]() -> Result<double> {
                             model_.reset();
                             const Stopwatch watch;
                             OCTAVO_RETURN_IF_ERROR(open_model());
                             return watch.seconds();
                           }));
   Row row = subject().row("load");
-  set_seconds(row, seconds, floor.empty() ? 0 : median(floor));
-  row.limit_of = checkpoint_ ? "parallel read of the files" : "";
+  const double bytes_share = shape_bytes_share();
+  for (double& run : seconds) run *= bytes_share;
+  set_seconds(row, seconds, median(floor) * bytes_share);
+  row.limit_of = "parallel read of the files";
   measured_.rows.push_back(std::move(row));
   return {};
+}
+
+// What all of the shape's weights have more than those of the layers that run.
+double Session::shape_bytes_share() const {
+  model::ModelConfig whole = config_;
+  whole.n_layers = n_shape_layers_;
+  const model::SyntheticOptions options = {plan_.linears, 1};
+  return static_cast<double>(model::synthetic_bytes(whole, options)) /
+         static_cast<double>(model::synthetic_bytes(config_, options));
 }
 
 Subject Session::subject() {
@@ -189,7 +237,7 @@ Status Session::open_model() {
 Status Session::run_model() {
   const bool wants_model =
       wants("prefill") || wants("decode") || wants("engine") || wants("prefix") || wants("memory");
-  if (wants("load") && checkpoint_) {
+  if (wants("load")) {
     OCTAVO_RETURN_IF_ERROR(load_row());
   } else if (wants_model) {
     OCTAVO_RETURN_IF_ERROR(open_model());
@@ -259,6 +307,8 @@ Status check_plan(const Plan& plan) {
   OCTAVO_RETURN_IF_ERROR(check_list("prefill", plan.prefills, 1, kMost));
   OCTAVO_RETURN_IF_ERROR(check_list("context", plan.contexts, 0, kMost));
   OCTAVO_RETURN_IF_ERROR(check_list("batch", plan.batches, 1, 1024));
+  OCTAVO_RETURN_IF_ERROR(check_list("calibration samples", {plan.calibration.n_samples}, 1, 4096));
+  OCTAVO_RETURN_IF_ERROR(check_list("calibration tokens", {plan.calibration.n_tokens}, 1, kMost));
   for (const Requests& r : plan.requests) {
     OCTAVO_RETURN_IF_ERROR(check_list("requests", {r.n}, 1, 1024));
     OCTAVO_RETURN_IF_ERROR(check_list("request tokens", {r.n_prompt, r.n_output}, 1, kMost));
@@ -270,7 +320,7 @@ Status check_plan(const Plan& plan) {
 }  // namespace
 
 std::vector<std::string> work_names() {
-  return {"gemm", "attention", "prefill", "decode", "load", "memory", "engine", "prefix"};
+  return {"gemm", "attention", "prefill", "decode", "load", "memory", "engine", "prefix", "quantize"};
 }
 
 Result<Measured> measure(const Plan& plan, Progress* progress) {

@@ -12,6 +12,7 @@
 #include "bench/engine_rows.h"
 #include "bench/loop.h"
 #include "bench/machine.h"
+#include "bench/quantize_rows.h"
 #include "bench/row.h"
 #include "tensor/dtype.h"
 
@@ -26,10 +27,11 @@ struct Plan {
   std::set<std::string> works;  // of work_names()
   std::vector<int64_t> prefills, contexts, batches;
   std::vector<Requests> requests;
+  CalibrationSize calibration;
   model::KvType kv_type = model::KvType::kAuto;
   int64_t max_rows = 512;  // of a step of prefill
   Repetitions repetitions;
-  bool profile = false;  // where the time of each row of prefill and decode goes
+  bool profile = false;  // where the time of each row of prefill, decode and quantize goes
 };
 
 std::vector<std::string> work_names();

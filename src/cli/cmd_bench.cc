@@ -137,6 +137,7 @@ std::string subject(const BenchRow& row) {
   if (row.work == "engine")
     return std::to_string(row.batch) + " of " + std::to_string(row.m) + "+" +
            std::to_string(row.context - row.m);
+  if (row.work == "quantize") text = std::to_string(row.m) + " tokens";
   if (row.work == "prefix") text = std::to_string(row.batch) + " of " + std::to_string(row.m) + " uncached";
   if (row.context > 0 || row.work == "decode") text += " at " + std::to_string(row.context);
   return text;
@@ -146,10 +147,11 @@ std::string subject(const BenchRow& row) {
 std::string to_text(const BenchProfile& profile) {
   double total = 0;
   for (const auto& part : profile.parts) total += part.milliseconds;
-  const std::string m = profile.work == "prefill" ? "m " + std::to_string(profile.m)
-                                                  : "batch " + std::to_string(profile.batch) + " at " +
-                                                        std::to_string(profile.context);
-  std::string text = format("\n%s %s: %.2f ms a step\n", profile.work.c_str(), m.c_str(), total);
+  const std::string m = profile.work != "decode" ? "m " + std::to_string(profile.m)
+                                                 : "batch " + std::to_string(profile.batch) + " at " +
+                                                       std::to_string(profile.context);
+  std::string text = format("\n%s %s: %.2f ms%s\n", profile.work.c_str(), m.c_str(), total,
+                            profile.work == "quantize" ? "" : " a step");
   std::vector<BenchProfile::Part> parts = profile.parts;
   std::stable_sort(parts.begin(), parts.end(),
                    [](const auto& a, const auto& b) { return a.milliseconds > b.milliseconds; });
@@ -172,7 +174,7 @@ std::string to_text(const BenchReport& report) {
   if (report.rows.empty()) return text;
   text += format("\n%-10s %-22s %-5s %-11s %-17s %12s %-19s %s\n", "work", "shape", "dtype", "isa", "",
                  "median", " least … most", "share of the limit");
-  bool is_extrapolated = false;
+  int64_t extrapolated_from = 0;
   for (const BenchRow& row : report.rows) {
     std::string shape = row.shape;
     if (const size_t slash = shape.find_last_of('/'); row.work != "attention" && slash != std::string::npos) {
@@ -186,14 +188,14 @@ std::string to_text(const BenchReport& report) {
                             row.unit + ", " + row.limit_of
                       : "";
     const char* mark = row.extrapolated_from > 0 ? "*" : "";
-    is_extrapolated |= row.extrapolated_from > 0;
+    extrapolated_from = std::max(extrapolated_from, row.extrapolated_from);
     text += format("%-10s %-22s %-5s %-11s %-17s %12s%s %-20s %s  %s\n", row.work.c_str(), shape.c_str(),
                    row.dtype.c_str(), row.isa.c_str(), subject(row).c_str(), value.c_str(), mark,
                    spread.c_str(), share.c_str(), row.kernel.c_str());
   }
-  if (is_extrapolated) {
-    text += format("\n* extrapolated from %lld layers to all of the shape's; lm_head as measured\n",
-                   static_cast<long long>(report.rows.back().extrapolated_from));
+  if (extrapolated_from > 0) {
+    text += format("\n* extrapolated from %lld layers to all of the shape's; the rest as measured\n",
+                   static_cast<long long>(extrapolated_from));
   }
   for (const BenchProfile& profile : report.profiles) text += to_text(profile);
   return text;
@@ -208,9 +210,9 @@ class Bench : public Command {
     options.option("--dtype", "TYPE", options_.dtype, "Of synthetic linears: int8 or bf16; default: int8");
     options.option("--layers", "N", options_.n_layers,
                    "Make only so many synthetic layers; figures are extrapolated and marked");
-    options.option(
-        "--rows", "LIST", rows_,
-        "What to measure, of " + joined(bench_row_names()) + "; default: all but engine and prefix");
+    options.option("--rows", "LIST", rows_,
+                   "What to measure, of " + joined(bench_row_names()) +
+                       "; default: all but engine, prefix, quantize and, of a synthetic shape, load");
     options.option("--prefill", "LIST", prefills_, "Prompt lengths; default: 128,512,2048,8192");
     options.option("--context", "LIST", contexts_,
                    "Tokens before a decode step of one sequence; default: 0,512,2048,8192");
@@ -219,13 +221,15 @@ class Bench : public Command {
                    "Rows 'engine': requests that arrive together; default: 1,4,16,64");
     options.option("--request-tokens", "LIST", request_tokens_,
                    "Their prompt and output; default: 128+64,1024+128");
+    options.option("--calibration", "SAMPLESxTOKENS", calibration_,
+                   "Rows 'quantize': samples and tokens of each; default: 64x512");
     options.option("--kv-cache-dtype", "TYPE", options_.kv_cache_dtype, "auto or int8; default: auto");
     options.option("--chunk", "N", options_.max_step_tokens, "Rows of a prefill step; default: 512");
     options.option("--repetitions", "N", options_.repetitions,
                    "Runs of each measurement; default: 5, fewer of what takes over 20 s");
     options.threads(options_.n_threads);
     options.flag("--profile", options_.profile,
-                 "Also where the time of a step goes, for each row of prefill and decode");
+                 "Also where the time of a step goes, for each row of prefill and decode, and of quantizing");
     options.flag("--json", json_, "One JSON object instead of text");
     options.flag("--print-config", print_config_, "Only print the config.json of the synthetic shape");
     options.epilogue(
@@ -235,6 +239,8 @@ class Bench : public Command {
         "prefill, gemm   the arithmetic of the linears at the ISA's peak\n"
         "decode          reading weights, keys and values, or the arithmetic where that is slower\n"
         "attention       its products at the bf16 peak, or reading keys and values\n"
+        "quantize        the layers' products in bf16 over the calibration tokens, at the peak\n"
+        "load            a parallel read of the files\n"
         "prefix          the bare model loop on what is not cached, and 1.3 decode steps\n"
         "engine          the bare model loop at the same batch");
   }
@@ -267,7 +273,19 @@ class Bench : public Command {
     OCTAVO_RETURN_IF_ERROR(parse_list("--context", contexts_, options_.contexts));
     OCTAVO_RETURN_IF_ERROR(parse_list("--batch", batches_, options_.batches));
     OCTAVO_RETURN_IF_ERROR(parse_list("--requests", requests_, options_.requests));
+    OCTAVO_RETURN_IF_ERROR(parse_calibration());
     return parse_request_tokens();
+  }
+
+  Status parse_calibration() {
+    if (!calibration_) return {};
+    const std::vector<std::string> parts = split(*calibration_, 'x');
+    if (parts.size() != 2) {
+      return invalid_argument("--calibration: expected SAMPLESxTOKENS, such as 64x512, found " +
+                              base::quoted(*calibration_));
+    }
+    OCTAVO_RETURN_IF_ERROR(parse_number("--calibration", parts[0], options_.calibration_samples));
+    return parse_number("--calibration", parts[1], options_.calibration_tokens);
   }
 
   Status parse_request_tokens() {
@@ -289,7 +307,7 @@ class Bench : public Command {
   }
 
   BenchOptions options_;
-  std::optional<std::string> rows_, prefills_, contexts_, batches_, requests_, request_tokens_;
+  std::optional<std::string> rows_, prefills_, contexts_, batches_, requests_, request_tokens_, calibration_;
   bool json_ = false, print_config_ = false;
 };
 

@@ -61,6 +61,7 @@ class SafetensorsFile {
   void replace_tensors(std::vector<TensorInfo> tensors);
   // All info.n_bytes of a tensor of this file. Thread-safe.
   Status read(const TensorInfo& info, void* to) const;
+  void prefetch(const TensorInfo& info) const { file_.prefetch(info.offset, info.n_bytes); }
   // Bytes [begin, begin + n_bytes) of a tensor of this file: a part of a large one. Thread-safe.
   Status read_part(const TensorInfo& info, uint64_t begin, uint64_t n_bytes, void* to) const;
 

@@ -17,6 +17,11 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
+void for_each_panel(base::ThreadPool* pool, int64_t n_panels, base::TaskRef pack) {
+  if (pool != nullptr) return pool->parallel_for(n_panels, pack);
+  for (int64_t panel = 0; panel < n_panels; ++panel) pack(panel, 0);
+}
+
 void pack_panels(const PanelLayout& layout, const void* w, int64_t n, int64_t row_bytes, std::byte* out,
                  int64_t panel_stride_bytes) {
   const auto* rows = static_cast<const std::byte*>(w);

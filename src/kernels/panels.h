@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/threads.h"
+
 namespace octavo::kernels {
 
 inline constexpr int64_t kLaneBytes = 4;
@@ -23,6 +25,9 @@ struct PanelLayout {
   }
   int64_t panel_bytes(int64_t row_bytes) const { return n_lanes(row_bytes) * panel_n * kLaneBytes; }
 };
+
+// Calls pack(panel) for each panel: on the pool's threads, or here where there is none.
+void for_each_panel(base::ThreadPool* pool, int64_t n_panels, base::TaskRef pack);
 
 // w: n rows of row_bytes, contiguous. Panel p goes to out + p * panel_stride_bytes.
 void pack_panels(const PanelLayout& layout, const void* w, int64_t n, int64_t row_bytes, std::byte* out,

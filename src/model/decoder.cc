@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "base/check.h"
@@ -73,20 +74,37 @@ int64_t count_rows(std::span<const BatchSequence> batch) {
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const ModelConfig& config, LayerWeights weights, kernels::Isa isa)
-    : config_(&config),
-      isa_(isa),
-      input_norm_(std::move(weights.input_norm)),
-      post_attention_norm_(std::move(weights.post_attention_norm)),
-      q_norm_(std::move(weights.q_norm)),
-      k_norm_(std::move(weights.k_norm)),
-      q_(std::move(weights[LinearSlot::kQ]), isa),
-      k_(std::move(weights[LinearSlot::kK]), isa),
-      v_(std::move(weights[LinearSlot::kV]), isa),
-      o_(std::move(weights[LinearSlot::kO]), isa),
-      gate_(std::move(weights[LinearSlot::kGate]), isa),
-      up_(std::move(weights[LinearSlot::kUp]), isa),
-      down_(std::move(weights[LinearSlot::kDown]), isa) {}
+DecoderLayer::DecoderLayer(const ModelConfig& config, LayerWeights weights, kernels::Isa isa,
+                           base::ThreadPool* pool)
+    : config_(&config), isa_(isa) {
+  take(std::move(weights), pool);
+}
+
+void DecoderLayer::replace(const LayerWeights& weights, base::ThreadPool& pool) { take(weights, &pool); }
+void DecoderLayer::replace(LayerWeights&& weights, base::ThreadPool& pool) {
+  take(std::move(weights), &pool);
+}
+
+template <class Weights>
+void DecoderLayer::take(Weights&& weights, base::ThreadPool* pool) {
+  const auto take_norm = [](std::vector<float>& to, const std::vector<float>& from) {
+    if (!from.empty()) to = from;
+  };
+  take_norm(input_norm_, weights.input_norm);
+  take_norm(post_attention_norm_, weights.post_attention_norm);
+  take_norm(q_norm_, weights.q_norm);
+  take_norm(k_norm_, weights.k_norm);
+  const std::array<Linear*, kNLinearSlots> to = linears();
+  for (size_t slot = 0; slot < to.size(); ++slot) {
+    if (weights.linear[slot].n == 0) continue;
+    *to[slot] = Linear();  // so that old and new are never held together
+    if constexpr (std::is_lvalue_reference_v<Weights>) {
+      *to[slot] = Linear(weights.linear[slot], isa_, pool);
+    } else {
+      *to[slot] = Linear(std::move(weights.linear[slot]), isa_, pool);
+    }
+  }
+}
 
 uint64_t DecoderLayer::packed_bytes() const {
   uint64_t n_bytes =

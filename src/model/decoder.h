@@ -6,6 +6,7 @@
 //                                  lm_head(norm(h))
 // h is fp32 throughout. Bits of a row do not depend on the other rows, chunking, threads or ISA
 // (docs/NUMERICS.md).
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -48,7 +49,12 @@ struct WeightTotals {
 // copy) alone.
 class DecoderLayer {
  public:
-  DecoderLayer(const ModelConfig& config, LayerWeights weights, kernels::Isa isa);  // `config` outlives it
+  // `config` outlives it. Packed on the threads of `pool` where there is one.
+  DecoderLayer(const ModelConfig& config, LayerWeights weights, kernels::Isa isa,
+               base::ThreadPool* pool = nullptr);
+  // The norms and linears that `weights` has (the others may be empty, and stay) instead of its own.
+  void replace(const LayerWeights& weights, base::ThreadPool& pool);
+  void replace(LayerWeights&& weights, base::ThreadPool& pool);
 
   // y[m, d_model] = o_proj(attention(input_norm(h))): h is not changed, no residual added. `layer` indexes
   // the cache. Positions and blocks are the caller's promise: Model::forward checks them.
@@ -62,6 +68,9 @@ class DecoderLayer {
 
  private:
   friend class Model;
+  template <class Weights>
+  void take(Weights&& weights, base::ThreadPool* pool);
+  std::array<Linear*, kNLinearSlots> linears() { return {&q_, &k_, &v_, &o_, &gate_, &up_, &down_}; }
   // The same blocks; y += when accumulating, and then y may be h.
   void attend(Workspace& workspace, const float* h, std::span<const BatchSequence> batch, int64_t layer,
               KvCache& cache, float* y, bool accumulate, Tap* tap) const;

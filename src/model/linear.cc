@@ -11,19 +11,24 @@ namespace octavo::model {
 using kernels::GemmFWeights;
 using kernels::GemmS8Weights;
 
-Linear::Linear(LinearWeight weight, kernels::Isa isa) {
+Linear::Linear(LinearWeight&& weight, kernels::Isa isa, base::ThreadPool* pool)
+    : Linear(static_cast<const LinearWeight&>(weight), isa, pool) {
+  weight = {};
+}
+
+Linear::Linear(const LinearWeight& weight, kernels::Isa isa, base::ThreadPool* pool) {
   if (weight.n == 0) return;  // a layer of which only the other block runs
   if (weight.dtype == tensor::DType::kI8) {
     OCTAVO_CHECK(weight.scale.size() == static_cast<size_t>(weight.n));
-    static_input_ = std::move(weight.input);
+    static_input_ = weight.input;
     OCTAVO_CHECK(!static_input_ || static_input_->scale.size() == 1 ||
                  static_input_->scale.size() == static_cast<size_t>(weight.k));
-    packed_ =
-        kernels::pack_gemm_s8(kernels::select_gemm_s8(isa), weight.data.as<int8_t>(), weight.scale,
-                              weight.bias, weight.n, weight.k, static_input_ ? static_input_->zero_point : 0);
+    packed_ = kernels::pack_gemm_s8(kernels::select_gemm_s8(isa), weight.data.as<int8_t>(), weight.scale,
+                                    weight.bias, weight.n, weight.k,
+                                    static_input_ ? static_input_->zero_point : 0, pool);
   } else {
     packed_ = kernels::pack_gemm_f(kernels::select_gemm_f(isa, weight.dtype), weight.data.data(), weight.bias,
-                                   weight.n, weight.k);
+                                   weight.n, weight.k, pool);
   }
 }
 

@@ -24,8 +24,10 @@ struct Rows {
 class Linear {
  public:
   Linear() = default;
-  // Packs for `isa`; the plain matrix is freed. An empty weight (n == 0) stays empty.
-  Linear(LinearWeight weight, kernels::Isa isa);
+  // Packs for `isa`, on the threads of `pool` where there is one. An empty weight (n == 0) stays empty.
+  Linear(const LinearWeight& weight, kernels::Isa isa, base::ThreadPool* pool = nullptr);
+  // The same; the plain matrix is freed.
+  Linear(LinearWeight&& weight, kernels::Isa isa, base::ThreadPool* pool = nullptr);
 
   int64_t n() const;
   int64_t k() const;

@@ -70,7 +70,7 @@ Result<LayerWeights> SyntheticWeights::layer(int64_t layer) const {
   const auto make = [&](LinearSlot slot, int64_t n, int64_t k, bool has_bias) {
     const uint64_t which = 2 + static_cast<uint64_t>(layer * kNLinearSlots) + static_cast<uint64_t>(slot);
     weights[slot] = synthetic_linear(n, k, options_.linears, matrix_seed(which));
-    if (has_bias) weights[slot].bias.assign(static_cast<size_t>(n), 0.01F);
+    if (has_bias) weights[slot].bias.assign(static_cast<size_t>(n), 0x1p-7F);
   };
   make(LinearSlot::kQ, c.q_width(), c.d_model, c.attention_bias);
   make(LinearSlot::kK, c.kv_width(), c.d_model, c.attention_bias);

@@ -16,10 +16,11 @@ constexpr std::array<const char*, model::kNTapSites> kSiteNames = {
 
 class CollectTap : public model::Tap {
  public:
+  explicit CollectTap(base::ThreadPool& pool) : pool_(pool) {}
   void on_rows(int64_t, model::TapSite site, const float* x, int64_t m, int64_t k) override {
     std::optional<ChannelObserver>& observer = observers_[static_cast<size_t>(site)];
     if (!observer) observer.emplace(k);
-    observer->observe(x, m);
+    observer->observe(x, m, pool_);
   }
   Result<std::array<ChannelRanges, model::kNTapSites>> ranges() const {
     std::array<ChannelRanges, model::kNTapSites> ranges;
@@ -35,6 +36,7 @@ class CollectTap : public model::Tap {
   }
 
  private:
+  base::ThreadPool& pool_;
   std::array<std::optional<ChannelObserver>, model::kNTapSites> observers_;
 };
 
@@ -73,6 +75,15 @@ class TaskRecorder {
   std::array<BlockTask, 2>& tasks_;
 };
 
+// h += y, the residual.
+void add_rows(float* h, const float* y, int64_t n_rows, int64_t d_model, base::ThreadPool& pool) {
+  constexpr int64_t kRowsPerTask = 16;
+  pool.parallel_for((n_rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int) {
+    const int64_t end = std::min(n_rows, (task + 1) * kRowsPerTask) * d_model;
+    for (int64_t i = task * kRowsPerTask * d_model; i < end; ++i) h[i] += y[i];
+  });
+}
+
 }  // namespace
 
 const char* block_name(Block block) { return block == Block::kAttention ? "attention" : "mlp"; }
@@ -83,7 +94,7 @@ Result<LayerStatistics> collect_layer(const model::DecoderLayer& layer, Calibrat
   LayerStatistics statistics;
   std::array<TaskRecorder, 2> recorders = {TaskRecorder(set, search.fit, statistics.fit),
                                            TaskRecorder(set, search.held_out, statistics.held_out)};
-  CollectTap tap;
+  CollectTap tap(runner.pool());
   tensor::Buffer y;
   for (const SampleBatch& batch : set.batches()) {
     if (cancelled()) return octavo::cancelled("quantizing was cancelled");
@@ -103,7 +114,7 @@ Result<LayerStatistics> collect_layer(const model::DecoderLayer& layer, Calibrat
         recorder.record(batch, h, block, &BlockTask::input);
         recorder.record(batch, y.as<float>(), block, &BlockTask::output);
       }
-      for (int64_t i = 0; i < n_rows * set.d_model(); ++i) h[i] += y.as<float>()[i];
+      add_rows(h, y.as<float>(), n_rows, set.d_model(), runner.pool());
     }
   }
   OCTAVO_ASSIGN_OR_RETURN(statistics.ranges, tap.ranges());

@@ -109,6 +109,12 @@ model::StaticInput folded_input(const ChannelRanges& x, std::span<const float> c
   return static_input(min, max, storage);
 }
 
+bool are_alike(const LayerFolds& a, const LayerFolds& b, LinearSlot slot) {
+  const auto index = static_cast<size_t>(slot);
+  return a.column_factor[index] == b.column_factor[index] && a.row_divisor[index] == b.row_divisor[index] &&
+         a.input[index] == b.input[index];
+}
+
 }  // namespace
 
 Result<LayerSource> read_layer_source(const format::Checkpoint& checkpoint, const model::ModelConfig& config,
@@ -209,7 +215,7 @@ LayerFolds make_folds(const Recipe& recipe, const LayerSource& source, const Lay
 }
 
 Result<BlockCandidate> build_block(const LayerSource& source, const LayerFolds& folds, Block block,
-                                   base::ThreadPool& pool) {
+                                   base::ThreadPool& pool, const LayerFolds* made) {
   BlockCandidate candidate;
   model::LayerWeights& to = candidate.weights;
   const model::LayerWeights& from = source.weights;
@@ -219,13 +225,14 @@ Result<BlockCandidate> build_block(const LayerSource& source, const LayerFolds& 
   to.q_norm = from.q_norm;
   to.k_norm = from.k_norm;
   for (const LinearSlot slot : slots_of(block)) {
+    if (made != nullptr && are_alike(folds, *made, slot)) continue;
     const auto index = static_cast<size_t>(slot);
     const WeightFold fold = folds.of(slot);
     const auto named = [&](const Status& status) {
       return status.with_context(model::linear_name(*source.config->arch, source.layer, slot) + ".weight");
     };
     if (source.policy[index].scheme == Scheme::kW8A8) {
-      auto rounded = round_to_nearest(from[slot], fold, source.storage[index], pool);
+      auto rounded = round_to_nearest(from[slot], fold, source.storage[index], pool, made == nullptr);
       if (!rounded.ok()) return named(rounded.status());
       to[slot] = std::move(rounded->weight);
       to[slot].input = folds.input[index];
@@ -239,16 +246,6 @@ Result<BlockCandidate> build_block(const LayerSource& source, const LayerFolds& 
     }
   }
   return candidate;
-}
-
-model::LayerWeights clone(const model::LayerWeights& weights) {
-  model::LayerWeights copy{.input_norm = weights.input_norm,
-                           .post_attention_norm = weights.post_attention_norm,
-                           .q_norm = weights.q_norm,
-                           .k_norm = weights.k_norm,
-                           .linear = {}};
-  for (size_t slot = 0; slot < copy.linear.size(); ++slot) copy.linear[slot] = clone(weights.linear[slot]);
-  return copy;
 }
 
 }  // namespace octavo::quant

@@ -78,10 +78,10 @@ struct BlockCandidate {
   model::LayerWeights weights;
   std::array<RoundingError, model::kNLinearSlots> error;  // of the int8 ones
 };
-// kUnsupported: a float weight cannot take its factors exactly, so this choice is none.
+// kUnsupported: a float weight cannot take its factors exactly, so this choice is none. With `made`, as a
+// search wants it: the linears that are the same under these other folds stay empty too, and no error is
+// measured.
 Result<BlockCandidate> build_block(const LayerSource& source, const LayerFolds& folds, Block block,
-                                   base::ThreadPool& pool);
-
-model::LayerWeights clone(const model::LayerWeights& weights);
+                                   base::ThreadPool& pool, const LayerFolds* made = nullptr);
 
 }  // namespace octavo::quant

@@ -71,7 +71,7 @@ void add_outliers(model::TestCheckpoint& golden) {
 
 // The weights with folds applied and nothing rounded, as fp32.
 model::LayerWeights folded(const Layer& layer, const LayerFolds& folds) {
-  model::LayerWeights weights = clone(layer.source.weights);
+  model::LayerWeights weights = model::read_layer(*layer.checkpoint, layer.config, 0).value();
   if (!folds.input_norm.empty()) weights.input_norm = folds.input_norm;
   if (!folds.post_attention_norm.empty()) weights.post_attention_norm = folds.post_attention_norm;
   for (int slot = 0; slot < model::kNLinearSlots; ++slot) {
@@ -103,7 +103,7 @@ TEST(Folds, KeepWhatTheLayerComputes) {
     EXPECT_NE(folds.post_attention_norm, layer.source.weights.post_attention_norm);
     for (const Block block : kBlocks) {
       const BlockError error =
-          block_error(layer.config, folded(layer, folds), block,
+          block_error(model::DecoderLayer(layer.config, folded(layer, folds), layer.runner->isa()), block,
                       layer.statistics.held_out[static_cast<size_t>(block)], *layer.runner);
       EXPECT_LT(error.relative(), 1e-11) << name << " " << block_name(block);  // fp32: (2^-23)^2 is 1.4e-14
     }
@@ -114,8 +114,9 @@ TEST(Folds, AWrongFactorWouldBeSeen) {
   Layer layer("qwen3-f32", "{}", add_outliers);
   LayerFolds folds = layer.folds(0.6);
   folds.column_factor[static_cast<size_t>(kO)][2] *= 1.01F;
-  const BlockError error = block_error(layer.config, folded(layer, folds), Block::kAttention,
-                                       layer.statistics.held_out[0], *layer.runner);
+  const model::DecoderLayer changed(layer.config, folded(layer, folds), layer.runner->isa());
+  const BlockError error =
+      block_error(changed, Block::kAttention, layer.statistics.held_out[0], *layer.runner);
   EXPECT_GT(error.relative(), 1e-9);
 }
 
@@ -236,6 +237,33 @@ TEST(FoldRule, FollowsRecipePolicyAndBiases) {
             (Rules{kNone, kAny, kAny, kAny}));
   EXPECT_EQ(rules("qwen3-f32", R"({"layers": {".*o_proj": {"smooth": false}}})"),
             (Rules{kAny, kNone, kAny, kAny}));
+}
+
+// What a search rebuilds of a layer gives, with the linears that it leaves, what the whole block would.
+TEST(BuildBlock, WithoutWhatIsAlikeIsTheSameBlock) {
+  Layer layer("qwen3-f32", "{}", add_outliers);
+  base::ThreadPool pool(2);
+  const auto folds_of = [&](std::optional<double> norm_mlp, std::optional<double> up_down) {
+    return make_folds(layer.recipe, layer.source, layer.ranges, {std::nullopt, std::nullopt, norm_mlp, up_down});
+  };
+  const BlockTask& task = layer.statistics.held_out[static_cast<size_t>(Block::kMlp)];
+  model::DecoderLayer kept(layer.config, {}, layer.runner->isa());
+  std::optional<LayerFolds> made;
+  constexpr std::optional<double> kNone;
+  using Strengths = std::pair<std::optional<double>, std::optional<double>>;
+  for (const auto& [norm_mlp, up_down] :
+       {Strengths(kNone, kNone), Strengths(0.4, kNone), Strengths(0.8, kNone), Strengths(0.8, 0.5),
+        Strengths(kNone, 0.5)}) {
+    LayerFolds folds = folds_of(norm_mlp, up_down);
+    auto part = build_block(layer.source, folds, Block::kMlp, pool, made ? &*made : nullptr).value();
+    EXPECT_EQ(part.weights[kGate].n == 0, norm_mlp == 0.8 && up_down == 0.5);
+    kept.replace(std::move(part.weights), pool);
+    made = std::move(folds);
+    auto whole = build_block(layer.source, *made, Block::kMlp, pool).value();
+    const model::DecoderLayer fresh(layer.config, std::move(whole.weights), layer.runner->isa());
+    EXPECT_EQ(block_error(kept, Block::kMlp, task, *layer.runner).error,
+              block_error(fresh, Block::kMlp, task, *layer.runner).error);
+  }
 }
 
 TEST(BuildBlock, FloatLinearsTakePowersOfTwoExactly) {

@@ -23,19 +23,29 @@ constexpr int32_t kMinusInfinity = -kInfinity - 1;  // of -infinity
 ChannelObserver::ChannelObserver(int64_t n_channels)
     : min_(static_cast<size_t>(n_channels)), max_(static_cast<size_t>(n_channels)) {}
 
-void ChannelObserver::observe(const float* x, int64_t m) {
-  const size_t n = min_.size();
-  for (int64_t row = 0; row < m; ++row, x += n) {
-    if (n_rows_++ == 0) {
-      std::transform(x, x + n, min_.begin(), key_of);
-      max_ = min_;
-    }
-    for (size_t j = 0; j < n; ++j) {
-      const int32_t key = key_of(x[j]);
-      min_[j] = std::min(min_[j], key);
-      max_[j] = std::max(max_[j], key);
-    }
+void ChannelObserver::observe(const float* x, int64_t m, base::ThreadPool& pool) {
+  if (m == 0) return;
+  const auto n = static_cast<int64_t>(min_.size());
+  if (n_rows_ == 0) {
+    std::transform(x, x + n, min_.begin(), key_of);
+    max_ = min_;
   }
+  n_rows_ += m;
+  constexpr int64_t kChannelsPerTask = 512;  // 2 KB of each row: streams that a core fetches ahead
+  pool.parallel_for((n + kChannelsPerTask - 1) / kChannelsPerTask, [&](int64_t task, int) {
+    const int64_t begin = task * kChannelsPerTask;
+    const int64_t n_channels = std::min(kChannelsPerTask, n - begin);
+    int32_t* min = min_.data() + begin;
+    int32_t* max = max_.data() + begin;
+    for (int64_t row = 0; row < m; ++row) {
+      const float* values = x + row * n + begin;
+      for (int64_t j = 0; j < n_channels; ++j) {
+        const int32_t key = key_of(values[j]);
+        min[j] = std::min(min[j], key);
+        max[j] = std::max(max[j], key);
+      }
+    }
+  });
 }
 
 ChannelRanges ChannelObserver::ranges() const {

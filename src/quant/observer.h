@@ -4,6 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/threads.h"
+
 namespace octavo::quant {
 
 struct ChannelRanges {
@@ -15,8 +17,8 @@ class ChannelObserver {
  public:
   explicit ChannelObserver(int64_t n_channels);
 
-  // x[m, n_channels], contiguous. The result does not depend on the order of the rows.
-  void observe(const float* x, int64_t m);
+  // x[m, n_channels], contiguous. The result does not depend on the order of the rows; channels in parallel.
+  void observe(const float* x, int64_t m, base::ThreadPool& pool);
 
   int64_t n_rows() const { return n_rows_; }
   ChannelRanges ranges() const;  // of no rows: zeros

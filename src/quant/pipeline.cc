@@ -42,6 +42,7 @@ class Pipeline {
     OCTAVO_RETURN_IF_ERROR(pass("embed", [&] { return embed(); }));
     OCTAVO_RETURN_IF_ERROR(pass("outer tensors", [&] { return write_outer(); }));
     for (layer_ = 0; *layer_ < flight_.config.n_layers; ++*layer_) {
+      OCTAVO_RETURN_IF_ERROR(pass("read", [&] { return read(); }));
       OCTAVO_RETURN_IF_ERROR(pass("collect", [&] { return collect(); }));
       OCTAVO_RETURN_IF_ERROR(pass("smooth", [&] { return smooth(); }));
       OCTAVO_RETURN_IF_ERROR(pass("round", [&] { return round(); }));
@@ -50,14 +51,15 @@ class Pipeline {
     }
     layer_.reset();
     OCTAVO_RETURN_IF_ERROR(pass("folder", [&] { return complete_folder(); }));
-    OCTAVO_RETURN_IF_ERROR(pass("compare", [&] { return writer_->compare(folder_->temporary_path()); }));
+    OCTAVO_RETURN_IF_ERROR(
+        pass("compare", [&] { return writer_->compare(folder_->temporary_path(), pool_); }));
     OCTAVO_RETURN_IF_ERROR(pass("report", [&] { return report(); }));
     OCTAVO_RETURN_IF_ERROR(pass("commit", [&] { return folder_->commit(); }));
     return Outcome{std::move(run_), std::move(report_)};
   }
 
  private:
-  static constexpr int64_t kPassesPerLayer = 5, kOtherPasses = 7;
+  static constexpr int64_t kPassesPerLayer = 6, kOtherPasses = 7;
 
   // Runs a pass under its name: shown on the progress, timed, its errors told from others.
   template <class Work>
@@ -77,7 +79,7 @@ class Pipeline {
       entry.seconds += seconds;
       known = true;
     }
-    if (!known) run_.passes.push_back({name, seconds});
+    if (!known) run_.passes.push_back({name, seconds, layer_.has_value()});
     return status.with_context(what_);
   }
   bool cancelled() const { return progress_ != nullptr && progress_->cancelled(); }
@@ -108,11 +110,22 @@ class Pipeline {
 
   Status write_outer() { return writer_->write(flight_.plan.outer, flight_.source, {}); }
 
+  // The next layer is on its way from the disk while this one computes.
+  Status read() {
+    const LayerPolicy& policy = flight_.policy.layers[static_cast<size_t>(*layer_)];
+    OCTAVO_ASSIGN_OR_RETURN(source_, read_layer_source(flight_.source, flight_.config, *layer_, policy));
+    const std::string next =
+        std::string(flight_.config.arch->layers) + "." + std::to_string(*layer_ + 1) + ".";
+    for (const format::TensorInfo* info : flight_.source.tensors()) {
+      if (info->name.starts_with(next)) flight_.source.file_of(*info).prefetch(*info);
+    }
+    return {};
+  }
+
   Status collect() {
     if (!calibrated()) return {};
-    OCTAVO_ASSIGN_OR_RETURN(model::LayerWeights weights,
-                            model::read_layer(flight_.source, flight_.config, *layer_));
-    const model::DecoderLayer layer(flight_.config, std::move(weights), isa_);
+    model::DecoderLayer layer(flight_.config, {}, isa_);
+    layer.replace(source_.weights, pool_);
     OCTAVO_ASSIGN_OR_RETURN(
         statistics_, collect_layer(layer, *calibration_, search_, *runner_, [this] { return cancelled(); }));
     return {};
@@ -120,9 +133,8 @@ class Pipeline {
 
   Status smooth() {
     const auto index = static_cast<size_t>(*layer_);
-    const LayerPolicy& policy = flight_.policy.layers[index];
-    OCTAVO_ASSIGN_OR_RETURN(source_, read_layer_source(flight_.source, flight_.config, *layer_, policy));
-    run_.layers.push_back({.policy = policy, .choice = {}, .rounding = {}, .input = {}});
+    run_.layers.push_back(
+        {.policy = flight_.policy.layers[index], .choice = {}, .rounding = {}, .input = {}});
     folds_ = {};
     if (!calibrated()) return {};
     const LayerRanges ranges = measure_ranges(source_, statistics_, pool_);
@@ -159,8 +171,10 @@ class Pipeline {
       }
       if (!calibrated()) continue;
       const BlockError judged = run_.layers.back().choice.held_out_chosen[static_cast<size_t>(block)];
-      const BlockError error = block_error(flight_.config, clone(rounded.weights), block,
-                                           statistics_.held_out[static_cast<size_t>(block)], *runner_);
+      model::DecoderLayer layer(flight_.config, {}, isa_);
+      layer.replace(rounded.weights, pool_);
+      const BlockError error =
+          block_error(layer, block, statistics_.held_out[static_cast<size_t>(block)], *runner_);
       if (error.error == judged.error) continue;
       return internal_error(std::string("the ") + block_name(block) +
                             " block that would be written is not the one that was judged");

@@ -122,7 +122,7 @@ uint64_t estimate_memory(const Preflight& flight) {
     const int64_t rows_read = std::max({c.d_model, c.q_width(), c.d_ff}) * 2;
     samples = n_tokens * row + 4 * searched * row +
               batch * static_cast<uint64_t>(widths + rows_read) * sizeof(float);
-    layer = std::max(layer, n_linear * widest + n_linear / 2 * widest);
+    layer = std::max(layer, 2 * n_linear * widest);
     layer = std::max(layer, embedding);
   }
   constexpr uint64_t kProgram = uint64_t{64} << 20;  // code, tokenizer, buffers of reading and writing

@@ -15,10 +15,11 @@ namespace octavo::quant {
 
 inline constexpr int kReportSchemaVersion = 1;
 
-// A pass and all the time it took, over all layers.
+// A pass and all the time it took, over all layers if it runs once in each.
 struct PassSeconds {
   std::string name;
   double seconds = 0;
+  bool per_layer = false;
 };
 
 struct LayerRecord {

@@ -50,7 +50,8 @@ class BlockSearch {
         ranges_(ranges),
         statistics_(statistics),
         block_(block),
-        runner_(runner) {}
+        runner_(runner),
+        layer_(*source.config, {}, runner.isa()) {}
 
   Status run(const std::function<bool()>& cancelled, LayerChoice& choice) {
     LayerStrengths strengths;
@@ -127,10 +128,12 @@ class BlockSearch {
   }
 
   Result<BlockError> judge(const LayerStrengths& strengths, const std::array<BlockTask, 2>& tasks) {
-    const LayerFolds folds = make_folds(recipe_, source_, ranges_, strengths);
-    OCTAVO_ASSIGN_OR_RETURN(BlockCandidate candidate, build_block(source_, folds, block_, runner_.pool()));
-    return block_error(*source_.config, std::move(candidate.weights), block_,
-                       tasks[static_cast<size_t>(block_)], runner_);
+    LayerFolds folds = make_folds(recipe_, source_, ranges_, strengths);
+    OCTAVO_ASSIGN_OR_RETURN(BlockCandidate candidate,
+                            build_block(source_, folds, block_, runner_.pool(), made_ ? &*made_ : nullptr));
+    layer_.replace(std::move(candidate.weights), runner_.pool());
+    made_ = std::move(folds);
+    return block_error(layer_, block_, tasks[static_cast<size_t>(block_)], runner_);
   }
 
   const Recipe& recipe_;
@@ -139,13 +142,15 @@ class BlockSearch {
   const LayerStatistics& statistics_;
   Block block_;
   BlockRunner& runner_;
+  // The candidate judged last: most linears of the next are the same, and stay packed.
+  model::DecoderLayer layer_;
+  std::optional<LayerFolds> made_;
 };
 
 }  // namespace
 
-BlockError block_error(const model::ModelConfig& config, model::LayerWeights weights, Block block,
-                       const BlockTask& task, BlockRunner& runner) {
-  const model::DecoderLayer layer(config, std::move(weights), runner.isa());
+BlockError block_error(const model::DecoderLayer& layer, Block block, const BlockTask& task,
+                       BlockRunner& runner) {
   BlockError total;
   tensor::Buffer y;
   size_t sample = 0;

@@ -21,9 +21,9 @@ struct BlockError {
   double error = 0, signal = 0;
   double relative() const { return signal == 0 ? 0 : error / signal; }
 };
-// Runs the block of `weights` (whose other block may be empty) on the task.
-BlockError block_error(const model::ModelConfig& config, model::LayerWeights weights, Block block,
-                       const BlockTask& task, BlockRunner& runner);
+// Runs the block of `layer` (whose other block may be empty) on the task.
+BlockError block_error(const model::DecoderLayer& layer, Block block, const BlockTask& task,
+                       BlockRunner& runner);
 
 struct GroupChoice {
   FoldRule rule = FoldRule::kNone;

@@ -184,21 +184,33 @@ Status TargetWriter::write(const std::vector<format::TensorSpec>& tensors, const
 
 Status TargetWriter::finish() { return writer_.finish(); }
 
-Status TargetWriter::compare(const std::string& folder) const {
+namespace {
+
+Status compare_tensor(const format::Checkpoint& written, const std::string& name, uint64_t expected) {
+  const format::TensorInfo* info = written.find(name);
+  if (info == nullptr)
+    return internal_error("tensor " + quoted(name) + " was written and cannot be found again");
+  Checksum checksum;
+  OCTAVO_RETURN_IF_ERROR(for_each_part(written, *info, [&](const void* bytes, uint64_t n_bytes) {
+    checksum.add(bytes, n_bytes);
+    return Status();
+  }));
+  if (checksum.value() == expected) return {};
+  return io_error(written.file_of(*info).path() + ": tensor " + quoted(name) +
+                  " reads back different from what was written; the disk or the memory is faulty");
+}
+
+}  // namespace
+
+Status TargetWriter::compare(const std::string& folder, base::ThreadPool& pool) const {
   OCTAVO_ASSIGN_OR_RETURN(const format::Checkpoint written, format::Checkpoint::open(folder));
-  for (const auto& [name, expected] : checksums_) {
-    const format::TensorInfo* info = written.find(name);
-    if (info == nullptr)
-      return internal_error("tensor " + quoted(name) + " was written and cannot be found again");
-    Checksum checksum;
-    OCTAVO_RETURN_IF_ERROR(for_each_part(written, *info, [&](const void* bytes, uint64_t n_bytes) {
-      checksum.add(bytes, n_bytes);
-      return Status();
-    }));
-    if (checksum.value() == expected) continue;
-    return io_error(written.file_of(*info).path() + ": tensor " + quoted(name) +
-                    " reads back different from what was written; the disk or the memory is faulty");
-  }
+  const std::vector<std::pair<std::string, uint64_t>> tensors(checksums_.begin(), checksums_.end());
+  std::vector<Status> statuses(tensors.size());
+  pool.parallel_for(std::ssize(tensors), [&](int64_t i, int) {
+    const auto& [name, expected] = tensors[static_cast<size_t>(i)];
+    statuses[static_cast<size_t>(i)] = compare_tensor(written, name, expected);
+  });
+  for (const Status& status : statuses) OCTAVO_RETURN_IF_ERROR(status);
   if (written.tensors().size() == checksums_.size()) return {};
   return internal_error(folder + ": " + std::to_string(written.tensors().size()) + " tensors were written, " +
                         std::to_string(checksums_.size()) + " were meant");

@@ -9,6 +9,7 @@
 #include "octavo/status.h"
 
 #include "base/json.h"
+#include "base/threads.h"
 #include "format/checkpoint.h"
 #include "format/safetensors_writer.h"
 #include "quant/layer_candidate.h"
@@ -36,7 +37,7 @@ class TargetWriter {
                const std::vector<ComputedTensor>& computed);
   Status finish();
   // Reads the written folder again and compares every tensor with what was computed.
-  Status compare(const std::string& folder) const;
+  Status compare(const std::string& folder, base::ThreadPool& pool) const;
 
  private:
   explicit TargetWriter(format::ShardedWriter writer) : writer_(std::move(writer)) {}

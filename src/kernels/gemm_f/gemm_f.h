@@ -31,9 +31,9 @@ struct GemmFWeights {
 const GemmFKernel& select_gemm_f(Isa isa, tensor::DType dtype);
 const char* gemm_f_kernel_name(const GemmFKernel& kernel);
 
-// w[n,k] row-major, bf16 bits or f32.
+// w[n,k] row-major, bf16 bits or f32. On the threads of `pool` where there is one.
 GemmFWeights pack_gemm_f(const GemmFKernel& kernel, const void* w, std::span<const float> bias, int64_t n,
-                         int64_t k);
+                         int64_t k, base::ThreadPool* pool = nullptr);
 
 // Row `row` of w as floats, to[k]: exact.
 void gemm_f_unpack_row(const GemmFWeights& w, int64_t row, float* to);

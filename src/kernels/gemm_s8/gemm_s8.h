@@ -39,9 +39,11 @@ struct GemmS8Weights {
 const GemmS8Kernel& select_gemm_s8(Isa isa);
 const char* gemm_s8_kernel_name(const GemmS8Kernel& kernel);
 
-// w[n,k] row-major codes, w_scale[n], bias[n] or empty; the z of the codes that these weights will meet.
+// w[n,k] row-major codes, w_scale[n], bias[n] or empty; the z of the codes that these weights will meet. On
+// the threads of `pool` where there is one.
 GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::span<const float> w_scale,
-                           std::span<const float> bias, int64_t n, int64_t k, int32_t zero_point = 0);
+                           std::span<const float> bias, int64_t n, int64_t k, int32_t zero_point = 0,
+                           base::ThreadPool* pool = nullptr);
 
 // x[m,k] row-major codes, x_scale[m], y[m,n] row-major with row stride y_stride.
 void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& w, float* y,

@@ -29,7 +29,8 @@ void add_128(std::byte* codes, int64_t n) {
 }  // namespace
 
 GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::span<const float> w_scale,
-                           std::span<const float> bias, int64_t n, int64_t k, int32_t zero_point) {
+                           std::span<const float> bias, int64_t n, int64_t k, int32_t zero_point,
+                           base::ThreadPool* pool) {
   OCTAVO_CHECK(n >= 0 && k >= 0 && k <= (zero_point == 0 ? kGemmS8MaxK : kGemmS8MaxStaticK));
   OCTAVO_CHECK(zero_point >= -128 && zero_point <= 127);
   OCTAVO_CHECK(w_scale.size() == static_cast<size_t>(n) && (bias.empty() || bias.size() == w_scale.size()));
@@ -43,14 +44,20 @@ GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::spa
   packed.scale.assign(w_scale.begin(), w_scale.end());
   packed.bias.assign(bias.begin(), bias.end());
   auto* out = packed.packed.as<std::byte>();
-  pack_panels(layout, w, n, k, out, stride);
-  if (kernel.offset == GemmS8Offset::kInputsTimes128) add_128(out, layout.n_panels(n) * stride);
-  for (int64_t j = 0; j < layout.n_panels(n) * layout.panel_n; ++j) {
-    const int32_t start =
-        j < n ? start_sum(kernel.offset, zero_point, {w + j * k, static_cast<size_t>(k)}) : 0;
-    std::byte* sums = out + j / layout.panel_n * stride + layout.panel_bytes(k);
-    std::memcpy(sums + j % layout.panel_n * kLaneBytes, &start, sizeof start);
-  }
+  for_each_panel(pool, layout.n_panels(n), [&](int64_t panel, int) {
+    const int64_t begin = panel * layout.panel_n;
+    const int64_t n_outputs = std::min(layout.panel_n, n - begin);
+    std::byte* to = out + panel * stride;
+    pack_panels(layout, w + begin * k, n_outputs, k, to, stride);
+    if (kernel.offset == GemmS8Offset::kInputsTimes128) add_128(to, layout.panel_bytes(k));
+    std::byte* sums = to + layout.panel_bytes(k);
+    for (int64_t j = 0; j < layout.panel_n; ++j) {
+      const std::span<const int8_t> row =
+          j < n_outputs ? std::span(w + (begin + j) * k, static_cast<size_t>(k)) : std::span<const int8_t>();
+      const int32_t start = start_sum(kernel.offset, zero_point, row);
+      std::memcpy(sums + j * kLaneBytes, &start, sizeof start);
+    }
+  });
   return packed;
 }
 

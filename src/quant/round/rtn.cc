@@ -162,7 +162,7 @@ void round_row(const float* w, int64_t k, float scale, int8_t* codes) {
 }
 
 Result<RoundedLinear> round_to_nearest(const LinearWeight& weight, const WeightFold& fold, DType storage,
-                                       base::ThreadPool& pool) {
+                                       base::ThreadPool& pool, bool measures_error) {
   check_fold(weight, fold);
   RoundedLinear rounded;
   LinearWeight& out = rounded.weight;
@@ -182,7 +182,7 @@ Result<RoundedLinear> round_to_nearest(const LinearWeight& weight, const WeightF
     int8_t* codes = out.data.as<int8_t>() + row * weight.k;
     round_row(scratch, weight.k, scale, codes);
     out.scale[static_cast<size_t>(row)] = scale;
-    errors[static_cast<size_t>(row)] = row_error(scratch, codes, scale, weight.k);
+    if (measures_error) errors[static_cast<size_t>(row)] = row_error(scratch, codes, scale, weight.k);
   });
   if (bad.found()) {
     return corrupt("row " + bad.text() + " holds a NaN, an infinity, or values too large for a scale in " +

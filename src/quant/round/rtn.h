@@ -38,9 +38,11 @@ float row_scale(float absmax, tensor::DType storage);
 // codes[k] = round_half_even(w / scale), within [-127, 127].
 void round_row(const float* w, int64_t k, float scale, int8_t* codes);
 
-// Errors: a NaN or an infinity, before or after folding, naming its place. Hold a base::FlushDenormals.
+// Errors: a NaN or an infinity, before or after folding, naming its place. Hold a base::FlushDenormals. What
+// a search only tries need not have its error measured (it stays 0): that takes longer than the rounding.
 Result<RoundedLinear> round_to_nearest(const model::LinearWeight& weight, const WeightFold& fold,
-                                       tensor::DType storage, base::ThreadPool& pool);
+                                       tensor::DType storage, base::ThreadPool& pool,
+                                       bool measures_error = true);
 
 // The same matrix and bias folded and kept float, as `storage` holds them. Unsupported when that is not exact
 // (beyond 2^-16 of a row's largest magnitude): factors that are powers of two are, unless they overflow.

@@ -1,0 +1,46 @@
+// Called by bench/session.cc for the rows `quantize` and `load`.
+#include "bench/scratch_folder.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "bench/shapes.h"
+#include "model/synthetic_checkpoint.h"
+#include "quant/pipeline.h"
+#include "quant/preflight.h"
+
+namespace octavo::bench {
+
+namespace fs = std::filesystem;
+
+Result<ScratchFolder> ScratchFolder::create() {
+  std::error_code error;
+  const fs::path parent = fs::temp_directory_path(error);
+  if (error) return io_error("the folder for temporary files ($TMPDIR) cannot be used: " + error.message());
+  OCTAVO_ASSIGN_OR_RETURN(base::AtomicFolder folder,
+                          base::AtomicFolder::create((parent / "octavo-bench").string()));
+  return ScratchFolder(std::move(folder));
+}
+
+Status ScratchFolder::write_float(std::string_view shape, int64_t n_layers) const {
+  OCTAVO_ASSIGN_OR_RETURN(base::Json config, shape_config(shape));
+  config.set("num_hidden_layers", n_layers);
+  std::error_code error;
+  fs::create_directory(float_model(), error);
+  if (error) return io_error("cannot make " + float_model() + ": " + error.message());
+  return model::write_synthetic_checkpoint(config, /*seed=*/1, float_model());
+}
+
+Status ScratchFolder::round_to_int8(int n_threads, Progress* progress) const {
+  quant::Job job;
+  job.source = float_model();
+  job.target = int8_model();
+  job.overwrite = true;
+  job.n_threads = n_threads;
+  OCTAVO_ASSIGN_OR_RETURN(job.recipe, quant::load_recipe("rtn-w8a8"));
+  OCTAVO_ASSIGN_OR_RETURN(quant::Preflight flight, quant::preflight(job));
+  return quant::run_pipeline(job, std::move(flight), progress).status();
+}
+
+}  // namespace octavo::bench
