@@ -86,7 +86,9 @@ TEST(Session, QuantizeRowsStateSecondsAndMemory) {
   double sum = 0;
   for (const auto& part : measured->profiles[0].parts) sum += part.seconds;
   EXPECT_NEAR(sum, seconds.value, 1e-9);
-  if (measured->rows.size() > 1) EXPECT_EQ(measured->rows[1].unit, "GiB");
+  if (measured->rows.size() > 1) {
+    EXPECT_EQ(measured->rows[1].unit, "GiB");
+  }
 
   plan.calibration = {0, 24};
   EXPECT_EQ(measure(plan, nullptr).status().message(), "calibration samples: expected 1 to 4096, found 0");

@@ -244,7 +244,8 @@ TEST(BuildBlock, WithoutWhatIsAlikeIsTheSameBlock) {
   Layer layer("qwen3-f32", "{}", add_outliers);
   base::ThreadPool pool(2);
   const auto folds_of = [&](std::optional<double> norm_mlp, std::optional<double> up_down) {
-    return make_folds(layer.recipe, layer.source, layer.ranges, {std::nullopt, std::nullopt, norm_mlp, up_down});
+    return make_folds(layer.recipe, layer.source, layer.ranges,
+                      {std::nullopt, std::nullopt, norm_mlp, up_down});
   };
   const BlockTask& task = layer.statistics.held_out[static_cast<size_t>(Block::kMlp)];
   model::DecoderLayer kept(layer.config, {}, layer.runner->isa());
