@@ -46,8 +46,7 @@ void gemm_f_bf16_32x32_amx(const GemmFBlock& block) {
     const auto multiply = n_rows > kRowsOfTile ? multiply_panel<true> : multiply_panel<false>;
     const std::byte* panel = block.panels;
     for (int64_t column = 0; column < block.n; column += kPanel, panel += block.panel_stride_bytes) {
-      const bool has_next = row == 0 && column + kPanel < block.n;
-      multiply(x, row, panel, nullptr, has_next ? panel + block.panel_stride_bytes : nullptr, sums);
+      multiply(x, row, panel, nullptr, row == 0, sums);
       for (int64_t i = 0; i < n_rows; ++i) {
         for (int64_t j = column; j < std::min(column + kPanel, block.n); j += 16) {
           write_sixteen(block.out, row + i, j, block.n - j, sums + i * kPanel + j - column);

@@ -67,8 +67,7 @@ void gemm_s8_f32_32x32x64_amx(const GemmS8Block& block) {
     const auto multiply = n_rows > kRowsOfTile ? multiply_panel<true> : multiply_panel<false>;
     const std::byte* panel = block.panels;
     for (int64_t column = 0; column < block.n; column += kPanel, panel += block.panel_stride_bytes) {
-      const bool has_next = row == 0 && column + kPanel < block.n;
-      multiply(x, row, panel, panel + starts_at, has_next ? panel + block.panel_stride_bytes : nullptr, sums);
+      multiply(x, row, panel, panel + starts_at, row == 0, sums);
       write_panel(block, row, n_rows, column, sums);
     }
   }
