@@ -17,9 +17,9 @@ struct BenchOptions {
   std::string synthetic;       // a shape ("qwen3-0.6b") with random weights, or empty; exactly one of the two
   std::string dtype = "int8";  // of a synthetic model's linears: "int8" or "bf16"
   std::optional<int64_t> n_layers;  // of a synthetic model; figures are then extrapolated to the whole
-  // Which kinds to measure; empty: all but those that take long ("engine", "prefix", "quantize") and, of a
-  // synthetic model, "load", which writes a checkpoint to the folder for temporary files (as "quantize"
-  // does).
+  // Which kinds to measure; empty: all but those that take long ("engine", "prefix", "quantize", "rules")
+  // and, of a synthetic model, "load", which writes a checkpoint to the folder for temporary files (as
+  // "quantize" does).
   std::vector<std::string> rows;
   std::vector<int64_t> prefills = {128, 512, 2048, 8192};  // tokens
   std::vector<int64_t> contexts = {0, 512, 2048, 8192};    // tokens before a decode step, batch 1

@@ -24,7 +24,7 @@ Result<bench::Plan> to_plan(const BenchOptions& options) {
   const std::vector<std::string> works = options.rows.empty() ? bench::work_names() : options.rows;
   plan.works = {works.begin(), works.end()};
   if (options.rows.empty()) {
-    for (const char* slow : {"engine", "prefix", "quantize"}) plan.works.erase(slow);
+    for (const char* slow : {"engine", "prefix", "quantize", "rules"}) plan.works.erase(slow);
     if (!options.synthetic.empty()) plan.works.erase("load");
   }
   for (const auto& [n_prompt, n_output] : options.request_tokens) {

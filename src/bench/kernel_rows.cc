@@ -3,13 +3,11 @@
 #include "bench/kernel_rows.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <string>
 #include <utility>
 
-#include "kernels/attention/attention.h"
-#include "model/kv_cache.h"
+#include "bench/attention_work.h"
 #include "model/linear.h"
 #include "model/synthetic.h"
 #include "tensor/buffer.h"
@@ -18,8 +16,7 @@ namespace octavo::bench {
 
 namespace {
 
-constexpr int64_t kMemoryBytes = int64_t{256} << 20;  // more than a last-level cache holds
-constexpr double kRunSeconds = 0.05;                  // calls of one run together
+constexpr double kRunSeconds = 0.05;  // calls of one run together
 
 // Seconds of a call; a run makes so many that its time can be told. The calls are counted through all runs,
 // so that going round copies of an operand never comes back to one that the cache still holds.
@@ -112,39 +109,16 @@ Result<std::vector<Row>> gemm_rows(const KernelSubject& s, kernels::Isa isa, con
 
 Result<Row> attention_row(const KernelSubject& s, kernels::Isa isa, int64_t m, int64_t context) {
   const model::ModelConfig& c = s.config;
-  const kernels::KvShape shape = {tensor::DType::kBF16, c.n_kv_heads, c.head_dim};
-  const kernels::AttentionKernels& kernels = kernels::select_attention(isa);
-  const int64_t n_blocks = model::KvCache::blocks_for(context);
-  const auto layer_bytes = static_cast<int64_t>(kernels::kv_block_bytes(shape)) * n_blocks;
-  const int64_t n_layers = m == 1 ? (kMemoryBytes + layer_bytes - 1) / layer_bytes : 1;
-  model::KvCache cache(n_layers, shape, n_blocks);
-  const auto fill = [](float* values, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) values[i] = static_cast<float>((i * 167) % 255 - 127) / 64;
-  };
-  std::vector<float> kv(static_cast<size_t>(context * c.kv_width())), q(static_cast<size_t>(m * c.q_width())),
-      out(q.size());
-  fill(kv.data(), context * c.kv_width());
-  fill(q.data(), m * c.q_width());
-  std::vector<std::vector<void*>> blocks(static_cast<size_t>(n_layers));
-  for (int64_t layer = 0; layer < n_layers; ++layer) {
-    auto& table = blocks[static_cast<size_t>(layer)];
-    for (int32_t id = 0; id < n_blocks; ++id) table.push_back(cache.block(layer, id));
-    const kernels::AttentionSequence whole = {0, context, 0, table};
-    kernels::kv_write(s.pool, kernels, shape, kv.data(), c.kv_width(), kv.data(), c.kv_width(), {&whole, 1});
-  }
-  tensor::Buffer scratch(kernels::attention_scratch_bytes(shape, c.n_heads, s.pool.n_threads()));
-  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.head_dim)));
+  AttentionWork work(c, isa, s.pool, m, context, /*from_memory=*/m == 1);
   OCTAVO_ASSIGN_OR_RETURN(const std::vector<double> seconds, time_kernel(s, [&](int64_t i) {
-                            const kernels::AttentionSequence last = {
-                                0, m, context - m, blocks[static_cast<size_t>(i % n_layers)]};
-                            kernels::attention(s.pool, kernels, shape, q.data(), c.q_width(), c.n_heads,
-                                               scale, {&last, 1}, out.data(), scratch.data());
+                            const kernels::AttentionSequence last = {0, m, context - m, work.blocks(i)};
+                            work.run({&last, 1});
                           }));
   // Position p has p + 1 scores, each a product of head_dim twice.
   const double n_scores =
       static_cast<double>(m) * (static_cast<double>(context) - static_cast<double>(m - 1) / 2);
   const double ops = 4.0 * n_scores * static_cast<double>(c.n_heads * c.head_dim);
-  const auto bytes = static_cast<double>(layer_bytes);
+  const double bytes = work.layer_bytes();
   const FloorSeconds floor = floor_seconds(s.machine, isa, {0, ops, m == 1 ? bytes : 0});
   Row row;
   row.work = "attention";
@@ -158,8 +132,8 @@ Result<Row> attention_row(const KernelSubject& s, kernels::Isa isa, int64_t m, i
   row.context = context;
   row.unit = m == 1 ? "GB/s" : "TOPS";
   row.limit_of = floor.limit_of;
-  const double work = m == 1 ? bytes / 1e9 : ops / 1e12;
-  set_rate(row, work, seconds, floor.seconds > 0 ? work / floor.seconds : 0);
+  const double amount = m == 1 ? bytes / 1e9 : ops / 1e12;
+  set_rate(row, amount, seconds, floor.seconds > 0 ? amount / floor.seconds : 0);
   return row;
 }
 

@@ -12,7 +12,7 @@
 namespace octavo::bench {
 
 struct Row {
-  std::string work;    // gemm, attention, prefill, decode, engine, prefix, load, memory, quantize
+  std::string work;    // gemm, attention, prefill, decode, engine, prefix, load, memory, quantize, rules
   std::string shape;   // "qwen3-0.6b", "6144x1024"
   std::string dtype;   // "int8", "bf16"
   std::string isa;     // kernels::isa_name

@@ -10,6 +10,7 @@
 #include "bench/kernel_rows.h"
 #include "bench/model_rows.h"
 #include "bench/prefix_row.h"
+#include "bench/rule_rows.h"
 #include "bench/scratch_folder.h"
 #include "bench/shapes.h"
 #include "format/checkpoint.h"
@@ -29,7 +30,7 @@ class Session {
     OCTAVO_ASSIGN_OR_RETURN(measured_.isa, kernels::active_isa());
     OCTAVO_RETURN_IF_ERROR(read_config());
     measured_.machine = measure_machine(pool_, progress_);
-    if (wants("gemm") || wants("attention")) OCTAVO_RETURN_IF_ERROR(run_kernels());
+    if (wants("gemm") || wants("attention") || wants("rules")) OCTAVO_RETURN_IF_ERROR(run_kernels());
     if (wants("quantize") || (wants("load") && !checkpoint_)) OCTAVO_RETURN_IF_ERROR(make_files());
     if (wants("quantize")) OCTAVO_RETURN_IF_ERROR(run_quantize());
     OCTAVO_RETURN_IF_ERROR(run_model());
@@ -83,6 +84,7 @@ int64_t Session::n_rows() const {
   if (wants("prefix")) ++n;
   if (wants("load")) n += 2;
   if (wants("quantize")) ++n;
+  if (wants("rules")) ++n;
   return n;
 }
 
@@ -117,6 +119,11 @@ Status Session::read_config() {
 Status Session::run_kernels() {
   const KernelSubject subject = {config_,           plan_.linears,     pool_,
                                  measured_.machine, plan_.repetitions, progress_};
+  if (wants("rules")) {
+    show("rules");
+    OCTAVO_ASSIGN_OR_RETURN(std::vector<Row> rows, rule_rows(subject, measured_.isa));
+    std::move(rows.begin(), rows.end(), std::back_inserter(measured_.rows));
+  }
   KernelsSeen seen;  // an ISA without a kernel of its own runs that of the one below
   for (const IsaPeaks& peaks : measured_.machine.isas) {
     const std::string name = kernels::isa_name(peaks.isa);
@@ -320,7 +327,8 @@ Status check_plan(const Plan& plan) {
 }  // namespace
 
 std::vector<std::string> work_names() {
-  return {"gemm", "attention", "prefill", "decode", "load", "memory", "engine", "prefix", "quantize"};
+  return {"gemm",   "attention", "prefill", "decode",   "load",
+          "memory", "engine",    "prefix",  "quantize", "rules"};
 }
 
 Result<Measured> measure(const Plan& plan, Progress* progress) {

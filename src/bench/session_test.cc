@@ -94,6 +94,22 @@ TEST(Session, QuantizeRowsStateSecondsAndMemory) {
   EXPECT_EQ(measure(plan, nullptr).status().message(), "calibration samples: expected 1 to 4096, found 0");
 }
 
+TEST(Session, EachRuleHasARow) {
+  Plan plan;
+  plan.folder = kTinyModel;
+  plan.n_threads = 2;
+  plan.works = {"rules"};
+  plan.repetitions = {2, 10};
+  const Result<Measured> measured = measure(plan, nullptr);
+  ASSERT_TRUE(measured.ok()) << measured.status().message();
+  ASSERT_GE(measured->rows.size(), 2U);  // no row of sums for ref and AMX
+  for (const Row& row : measured->rows) {
+    EXPECT_EQ(row.work, "rules");
+    EXPECT_GT(row.limit, 0) << row.shape;
+    EXPECT_EQ(row.n_runs, 2);
+  }
+}
+
 TEST(Session, LoadsASyntheticShapeFromFiles) {
   if (base::kSanitized) GTEST_SKIP() << "writes 0.7 GB, which takes minutes under sanitizers";
   Plan plan = short_plan();

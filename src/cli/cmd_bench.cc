@@ -130,7 +130,7 @@ base::Json to_json(const BenchReport& report) {
 // What the row was run on: "m 512", "batch 16", "at 2048".
 std::string subject(const BenchRow& row) {
   std::string text;
-  if (row.work == "gemm" || row.work == "attention" || row.work == "prefill") {
+  if (row.work == "gemm" || row.work == "attention" || row.work == "prefill" || row.work == "rules") {
     text = "m " + std::to_string(row.m);
   }
   if (row.work == "decode") text = "batch " + std::to_string(row.batch);
@@ -212,7 +212,7 @@ class Bench : public Command {
                    "Make only so many synthetic layers; figures are extrapolated and marked");
     options.option("--rows", "LIST", rows_,
                    "What to measure, of " + joined(bench_row_names()) +
-                       "; default: all but engine, prefix, quantize and, of a synthetic shape, load");
+                       "; default: all but engine, prefix, quantize, rules and, of a synthetic shape, load");
     options.option("--prefill", "LIST", prefills_, "Prompt lengths; default: 128,512,2048,8192");
     options.option("--context", "LIST", contexts_,
                    "Tokens before a decode step of one sequence; default: 0,512,2048,8192");
@@ -241,6 +241,7 @@ class Bench : public Command {
         "attention       its products at the bf16 peak, or reading keys and values\n"
         "quantize        the layers' products in bf16 over the calibration tokens, at the peak\n"
         "load            a parallel read of the files\n"
+        "rules           the same work without the rule (docs/NUMERICS.md) that fixes its order\n"
         "prefix          the bare model loop on what is not cached, and 1.3 decode steps\n"
         "engine          the bare model loop at the same batch");
   }

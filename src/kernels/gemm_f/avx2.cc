@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/gemm_f/kernel.h"
@@ -31,6 +32,7 @@ constexpr int kPanelVectors = 1;
 
 void gemm_f_bf16_3x16_avx2(const GemmFBlock& block) { run<Bf16Panel>(block); }
 void gemm_f_f32_3x16_avx2(const GemmFBlock& block) { run<F32Panel>(block); }
+void gemm_f_bf16_free_order_avx2(const GemmFBlock& block) { run<FreeOrderPanel>(block); }
 
 }  // namespace octavo::kernels
 OCTAVO_TARGET_END

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/gemm_f/kernel.h"
@@ -32,6 +33,7 @@ constexpr int kPanelVectors = 2;
 
 void gemm_f_bf16_6x32_avx512(const GemmFBlock& block) { run<Bf16Panel>(block); }
 void gemm_f_f32_6x32_avx512(const GemmFBlock& block) { run<F32Panel>(block); }
+void gemm_f_bf16_free_order_avx512(const GemmFBlock& block) { run<FreeOrderPanel>(block); }
 
 }  // namespace octavo::kernels
 OCTAVO_TARGET_END

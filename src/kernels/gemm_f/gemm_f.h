@@ -30,6 +30,10 @@ struct GemmFWeights {
 
 const GemmFKernel& select_gemm_f(Isa isa, tensor::DType dtype);
 const char* gemm_f_kernel_name(const GemmFKernel& kernel);
+// A kernel for what select_gemm_f(isa, kBF16) packs whose sums run in whatever order is fastest: bench/ takes
+// it instead of a GemmFWeights' own to measure what the canonical order costs. Null for ref, and for AMX,
+// whose hardware has the canonical order.
+const GemmFKernel* free_order_gemm_f(Isa isa);
 
 // w[n,k] row-major, bf16 bits or f32. On the threads of `pool` where there is one.
 GemmFWeights pack_gemm_f(const GemmFKernel& kernel, const void* w, std::span<const float> bias, int64_t n,

@@ -87,6 +87,28 @@ class GemmF : public testing::TestWithParam<DType> {
 INSTANTIATE_TEST_SUITE_P(, GemmF, testing::Values(DType::kBF16, DType::kF32),
                          [](const auto& param) { return std::string(tensor::dtype_name(param.param)); });
 
+// What the cost of the order is measured against must be the same product.
+TEST(GemmFFreeOrder, DiffersFromTheCanonicalOrderInItsRoundingsAlone) {
+  base::ThreadPool pool(2);
+  for (const Isa isa : cpu_isas()) {
+    const GemmFKernel* free_order = free_order_gemm_f(isa);
+    if (free_order == nullptr) continue;
+    for (const Shape& s : {Shape{1, 5, 40}, Shape{7, 33, 64}, Shape{61, 300, 1000}}) {
+      Operands operands(DType::kBF16, s);
+      operands.fill_random(3, 1);
+      const GemmFKernel& canonical = select_gemm_f(isa, DType::kBF16);
+      GemmFWeights weights = operands.pack(canonical, false);
+      const std::vector<float> want = operands.product(pool, canonical);
+      std::vector<float> got(want.size());
+      weights.kernel = free_order;
+      gemm_f(pool, operands.x.data(), weights, got.data(), s.m, s.n, false);
+      for (size_t i = 0; i < want.size(); ++i) {
+        ASSERT_NEAR(got[i], want[i], 1e-4 * std::sqrt(static_cast<double>(s.k))) << text(s) << " " << i;
+      }
+    }
+  }
+}
+
 TEST_P(GemmF, EveryKernelHasTheBitsOfRefAtEveryTail) {
   unsigned seed = 0;
   for (const int64_t m : {1, 2, 3, 4, 5, 7}) {

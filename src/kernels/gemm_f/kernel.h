@@ -49,6 +49,9 @@ struct GemmFKernel {
 #include "kernels/gemm_f/kernels.inc"
 #undef OCTAVO_GEMM_F
 
+void gemm_f_bf16_free_order_avx512(const GemmFBlock& block);
+void gemm_f_bf16_free_order_avx2(const GemmFBlock& block);
+
 // The lines of kernels.inc this build has, best first; not all need run on this CPU.
 std::span<const GemmFKernel> gemm_f_kernels();
 

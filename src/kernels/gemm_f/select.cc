@@ -28,4 +28,18 @@ const GemmFKernel& select_gemm_f(Isa isa, tensor::DType dtype) {
   return *best;
 }
 
+const GemmFKernel* free_order_gemm_f(Isa isa) {
+#if defined(OCTAVO_X86_KERNELS)
+  using enum Isa;
+  static constexpr GemmFKernel kFreeOrder[] = {
+      {"free order", kAvx512Vnni, tensor::DType::kBF16, {32, 16}, 12, gemm_f_bf16_free_order_avx512},
+      {"free order", kAvx2, tensor::DType::kBF16, {16, 16}, 6, gemm_f_bf16_free_order_avx2}};
+  const Isa canonical = select_gemm_f(isa, tensor::DType::kBF16).isa;
+  const auto* found = std::find_if(std::begin(kFreeOrder), std::end(kFreeOrder),
+                                   [&](const GemmFKernel& kernel) { return kernel.isa == canonical; });
+  if (found != std::end(kFreeOrder)) return found;
+#endif
+  return nullptr;
+}
+
 }  // namespace octavo::kernels

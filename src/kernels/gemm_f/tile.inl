@@ -19,6 +19,7 @@ constexpr int64_t kPrefetchBytes = 2048;
 // has that k: kPairStep * pair + kParityStep * parity inside its block of 32.
 struct Bf16Panel {
   using Element = uint16_t;
+  static constexpr int kRows = kTileRows;  // of a tile
   static constexpr int64_t kPairStep = 1, kParityStep = kPairs;  // the even half, the odd half
   template <int parity>
   static F32x16 weights(const std::byte* panel, int64_t pair, int v) {
@@ -32,12 +33,18 @@ struct Bf16Panel {
 };
 struct F32Panel {
   using Element = float;
+  static constexpr int kRows = kTileRows;
   static constexpr int64_t kPairStep = 2, kParityStep = 1;
   template <int parity>
   static F32x16 weights(const std::byte* panel, int64_t pair, int v) {
     return load(reinterpret_cast<const float*>(panel) + (2 * pair + parity) * kPanel + 16 * v);
   }
   static void widen_block(const float* x, float* to) { std::memcpy(to, x, kGemmFBlockK * sizeof(float)); }
+};
+
+// Not in the canonical order (gemm_f.h: free_order_gemm_f): twice the rows in the registers of the odd sums.
+struct FreeOrderPanel : Bf16Panel {
+  static constexpr int kRows = 2 * kTileRows;
 };
 
 // n_k values of a row, and zeros to the end of the last block.
@@ -94,13 +101,47 @@ void add_tile(const float* x, int64_t x_stride, const std::byte* panel, int64_t 
   }
 }
 
+// add_tile with one sum for each output from the first k to the last: nothing is added at the end of a block,
+// and a weight is loaded and widened for twice the rows.
+template <int rows>
+void add_free_tile(const float* x, int64_t x_stride, const std::byte* panel, int64_t n_blocks, float* sums,
+                   int64_t sums_stride) {
+  F32x16 sum[rows][kPanelVectors];
+  unroll<rows>([&](auto r) {
+    unroll<kPanelVectors>([&](auto v) { sum[r][v] = load(sums + r * sums_stride + 16 * v); });
+  });
+  for (int64_t pair = 0; pair < n_blocks * kPairs; ++pair) {
+    prefetch_pair<Bf16Panel>(panel, pair);
+    unroll<2>([&](auto parity) {
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+      F32x16 w[kPanelVectors];
+      unroll<kPanelVectors>([&](auto v) { w[v] = Bf16Panel::weights<parity>(panel, pair, v); });
+      const float* at =
+          x + pair / kPairs * kGemmFBlockK + pair % kPairs + parity * Bf16Panel::kParityStep;
+      unroll<rows>([&](auto r) {
+        const F32x16 xs = broadcast(at[r * x_stride]);
+        unroll<kPanelVectors>([&](auto v) { sum[r][v] = fma(xs, w[v], sum[r][v]); });
+      });
+    });
+  }
+  unroll<rows>([&](auto r) {
+    unroll<kPanelVectors>([&](auto v) { store(sums + r * sums_stride + 16 * v, sum[r][v]); });
+  });
+}
+
 // Tiles of `rows` rows, then the fewer that are left.
 template <class Panel, int rows>
 void add_rows(const float* x, int64_t m, int64_t x_stride, const std::byte* panel, int64_t n_blocks,
               float* sums, int64_t sums_stride) {
   int64_t i = 0;
   for (; i + rows <= m; i += rows) {
-    add_tile<Panel, rows>(x + i * x_stride, x_stride, panel, n_blocks, sums + i * sums_stride, sums_stride);
+    const float* from = x + i * x_stride;
+    float* to = sums + i * sums_stride;
+    if constexpr (std::is_same_v<Panel, FreeOrderPanel>) {
+      add_free_tile<rows>(from, x_stride, panel, n_blocks, to, sums_stride);
+    } else {
+      add_tile<Panel, rows>(from, x_stride, panel, n_blocks, to, sums_stride);
+    }
   }
   if constexpr (rows > 1) {
     if (i == m) return;
@@ -136,7 +177,7 @@ void run(const GemmFBlock& block) {
     }
     const auto pass_at = k_begin * static_cast<int64_t>(sizeof(Element)) * kPanel;
     for (int64_t p = 0; p < n_panels; ++p) {
-      add_rows<Panel, kTileRows>(widened, block.m, x_stride,
+      add_rows<Panel, Panel::kRows>(widened, block.m, x_stride,
                                  block.panels + p * block.panel_stride_bytes + pass_at, n_blocks,
                                  sums + p * kPanel, sums_stride);
     }

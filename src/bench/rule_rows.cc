@@ -1,0 +1,138 @@
+// Each row runs the library's own kernel and one that breaks the rule, call after call. Called by
+// bench/session.cc.
+#include "bench/rule_rows.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "bench/attention_work.h"
+#include "kernels/gemm_f/gemm_f.h"
+#include "model/synthetic.h"
+
+namespace octavo::bench {
+namespace {
+
+constexpr double kRunSeconds = 0.1;  // calls of one run together
+
+struct Turns {
+  std::vector<double> with_rule, without;  // seconds of a call, run by run
+};
+
+Result<Turns> take_turns(const KernelSubject& s, const std::function<void(int64_t)>& with_rule,
+                         const std::function<void(int64_t)>& without) {
+  int64_t n_made = 0;
+  const auto time_calls = [&](const std::function<void(int64_t)>& call, int64_t n_calls) {
+    const Stopwatch watch;
+    for (int64_t i = 0; i < n_calls; ++i) call(n_made++);
+    return watch.seconds() / static_cast<double>(n_calls);
+  };
+  const double once = time_calls(with_rule, 1);
+  const auto n_calls = std::max<int64_t>(1, static_cast<int64_t>(kRunSeconds / std::max(once, 1e-7)));
+  Turns turns;
+  OCTAVO_ASSIGN_OR_RETURN(turns.with_rule, repeat(s.repetitions, false, s.progress, [&]() -> Result<double> {
+                            turns.without.push_back(time_calls(without, n_calls));
+                            return time_calls(with_rule, n_calls);
+                          }));
+  return turns;
+}
+
+Row rule_row(const KernelSubject& s, kernels::Isa isa, const char* rule, int64_t m) {
+  Row row;
+  row.work = "rules";
+  row.shape = rule;
+  row.dtype = "bf16";
+  row.isa = kernels::isa_name(isa);
+  row.threads = s.pool.n_threads();
+  row.m = m;
+  return row;
+}
+
+Result<Row> order_of_sums(const KernelSubject& s, kernels::Isa isa, const kernels::GemmFKernel& free_order) {
+  constexpr int64_t kRows = 512;
+  const model::ModelConfig& c = s.config;
+  const std::pair<int64_t, int64_t> shapes[] = {{c.q_width(), c.d_model},  {c.kv_width(), c.d_model},
+                                                {c.kv_width(), c.d_model}, {c.d_model, c.q_width()},
+                                                {c.d_ff, c.d_model},       {c.d_ff, c.d_model},
+                                                {c.d_model, c.d_ff}};
+  const kernels::GemmFKernel& canonical = kernels::select_gemm_f(isa, tensor::DType::kBF16);
+  std::vector<kernels::GemmFWeights> weights;
+  double n_weights = 0;
+  int64_t widest = 0;
+  for (const auto& [n, k] : shapes) {
+    const model::LinearWeight w = model::synthetic_linear(n, k, tensor::DType::kBF16, weights.size());
+    weights.push_back(kernels::pack_gemm_f(canonical, w.data.data(), {}, n, k, &s.pool));
+    n_weights += static_cast<double>(n * k);
+    widest = std::max({widest, n, k});
+  }
+  const model::LinearWeight x = model::synthetic_linear(kRows, widest, tensor::DType::kBF16, 99);
+  std::vector<float> y(static_cast<size_t>(kRows * widest));
+  const auto run = [&](const kernels::GemmFKernel& kernel) {
+    for (kernels::GemmFWeights& w : weights) {
+      w.kernel = &kernel;
+      kernels::gemm_f(s.pool, x.data.data(), w, y.data(), kRows, w.n, false);
+    }
+  };
+  OCTAVO_ASSIGN_OR_RETURN(const Turns turns,
+                          take_turns(
+                              s, [&](int64_t) { run(canonical); }, [&](int64_t) { run(free_order); }));
+  Row row = rule_row(s, isa, "order of sums", kRows);
+  row.kernel = kernels::gemm_f_kernel_name(canonical);
+  row.unit = "TOPS";
+  row.limit_of = "the same products in free order";
+  const double ops = 2 * n_weights * static_cast<double>(kRows) / 1e12;
+  set_rate(row, ops, turns.with_rule, ops / median(turns.without));
+  return row;
+}
+
+Result<Row> order_of_blocks(const KernelSubject& s, kernels::Isa isa, int64_t context) {
+  const model::ModelConfig& c = s.config;
+  const auto n_parts = static_cast<int64_t>(s.pool.n_threads());
+  const int64_t n_blocks = model::KvCache::blocks_for(context);
+  AttentionWork work(c, isa, s.pool, n_parts, context, /*from_memory=*/true);
+  const auto whole = [&](int64_t i) {
+    const kernels::AttentionSequence last = {0, 1, context - 1, work.blocks(i)};
+    work.run({&last, 1});
+  };
+  // Each part as if it were a sequence; then what merging the parts by their weights takes.
+  const auto split = [&](int64_t i) {
+    std::vector<kernels::AttentionSequence> parts;
+    for (int64_t part = 0; part < n_parts; ++part) {
+      const int64_t begin = part * n_blocks / n_parts, end = (part + 1) * n_blocks / n_parts;
+      const int64_t n_tokens =
+          std::min(context, end * kernels::kKvBlockTokens) - begin * kernels::kKvBlockTokens;
+      parts.push_back({part, 1, n_tokens - 1,
+                       work.blocks(i).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin))});
+    }
+    work.run(parts);
+    float* out = work.out();
+    for (int64_t part = 1; part < n_parts; ++part) {
+      for (int64_t j = 0; j < c.q_width(); ++j) out[j] = 0.5F * out[j] + 0.5F * out[part * c.q_width() + j];
+    }
+  };
+  OCTAVO_ASSIGN_OR_RETURN(const Turns turns, take_turns(s, whole, split));
+  Row row = rule_row(s, isa, "order of blocks", 1);
+  row.context = context;
+  row.unit = "GB/s";
+  row.limit_of = "the context split by thread";
+  const double bytes = work.layer_bytes() / 1e9;
+  set_rate(row, bytes, turns.with_rule, bytes / median(turns.without));
+  return row;
+}
+
+}  // namespace
+
+Result<std::vector<Row>> rule_rows(const KernelSubject& s, kernels::Isa isa) {
+  std::vector<Row> rows;
+  if (const kernels::GemmFKernel* free_order = kernels::free_order_gemm_f(isa)) {
+    OCTAVO_ASSIGN_OR_RETURN(Row row, order_of_sums(s, isa, *free_order));
+    rows.push_back(std::move(row));
+  }
+  for (const int64_t context : {2048, 8192}) {
+    if (s.pool.n_threads() == 1) break;
+    OCTAVO_ASSIGN_OR_RETURN(Row row, order_of_blocks(s, isa, context));
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace octavo::bench
