@@ -33,7 +33,7 @@ const GemmFKernel* free_order_gemm_f(Isa isa) {
   using enum Isa;
   static constexpr GemmFKernel kFreeOrder[] = {
       {"free order", kAvx512Vnni, tensor::DType::kBF16, {32, 16}, 12, gemm_f_bf16_free_order_avx512},
-      {"free order", kAvx2, tensor::DType::kBF16, {16, 16}, 6, gemm_f_bf16_free_order_avx2}};
+      {"free order", kAvx2, tensor::DType::kBF16, {16, 16}, 5, gemm_f_bf16_free_order_avx2}};
   const Isa canonical = select_gemm_f(isa, tensor::DType::kBF16).isa;
   const auto* found = std::find_if(std::begin(kFreeOrder), std::end(kFreeOrder),
                                    [&](const GemmFKernel& kernel) { return kernel.isa == canonical; });
