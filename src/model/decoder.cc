@@ -315,8 +315,12 @@ class CheckpointWeights : public WeightSource {
  public:
   CheckpointWeights(const format::Checkpoint& checkpoint, const ModelConfig& config)
       : checkpoint_(checkpoint), config_(config) {}
-  Result<LayerWeights> layer(int64_t layer) const override { return read_layer(checkpoint_, config_, layer); }
-  Result<OuterWeights> outer() const override { return read_outer(checkpoint_, config_); }
+  Result<LayerWeights> layer(int64_t layer, base::ThreadPool& pool) const override {
+    return read_layer(checkpoint_, config_, layer, &pool);
+  }
+  Result<OuterWeights> outer(base::ThreadPool& pool) const override {
+    return read_outer(checkpoint_, config_, &pool);
+  }
 
  private:
   const format::Checkpoint& checkpoint_;
@@ -340,22 +344,19 @@ Result<std::unique_ptr<Model>> Model::build(const ModelConfig& config, const Wei
   OCTAVO_CHECK(options.pool != nullptr);
   auto state = std::make_unique<State>(config, options);
   state->layers.reserve(static_cast<size_t>(config.n_layers));
-  Result<LayerWeights> next = source.layer(0);
   for (int64_t layer = 0; layer < config.n_layers; ++layer) {
     if (progress != nullptr) {
       progress->update("load", layer, config.n_layers);
       if (progress->cancelled()) return cancelled("loading " + name + " was interrupted");
     }
-    OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, std::move(next));
-    state->pool.parallel_for(2, [&](int64_t task, int) {
-      if (task == 0) state->layers.emplace_back(state->config, std::move(weights), options.isa);
-      if (task == 1 && layer + 1 < config.n_layers) next = source.layer(layer + 1);
-    });
+    OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, source.layer(layer, state->pool));
+    state->layers.emplace_back(state->config, std::move(weights), options.isa, &state->pool);
   }
-  OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, source.outer());
+  OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, source.outer(state->pool));
   state->kv_dtype = outer.embedding.dtype;
   state->final_norm = std::move(outer.final_norm);
-  state->lm_head = Linear(std::move(config.tied_embeddings ? outer.embedding : outer.lm_head), options.isa);
+  state->lm_head =
+      Linear(std::move(config.tied_embeddings ? outer.embedding : outer.lm_head), options.isa, &state->pool);
   if (!config.tied_embeddings) state->embedding = std::move(outer.embedding);
   if (progress != nullptr) progress->update("load", config.n_layers, config.n_layers);
   return std::unique_ptr<Model>(new Model(std::move(state)));

@@ -11,6 +11,7 @@ namespace octavo::kernels {
 namespace {
 
 int32_t start_sum(GemmS8Offset offset, int32_t zero_point, std::span<const int8_t> row) {
+  if (zero_point == 0 && offset != GemmS8Offset::kNegativeWeights) return 0;
   int32_t sum = 0, negative_sum = 0;  // k <= kGemmS8MaxK: of 26 bits
   for (const int8_t code : row) {
     sum += code;
