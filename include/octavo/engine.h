@@ -122,6 +122,25 @@ struct StreamStats {
   double arrived = 0, scheduled = 0, first_token = 0, last_token = 0;
 };
 
+// One of a request's outputs, whole.
+struct CompletionOutput {
+  std::string text;
+  std::vector<int32_t> token_ids;
+  std::vector<TokenScore> logprobs;  // where asked for
+  double cumulative_logprob = 0;     // of token_ids, where asked for logprobs
+  FinishReason finish = FinishReason::kNone;
+  std::optional<std::string> stop_text;
+  std::optional<int32_t> stop_token;
+
+  void add(Delta delta);  // what it has more of
+};
+struct RequestOutput {
+  std::vector<int32_t> prompt_token_ids;
+  std::vector<TokenScore> prompt_logprobs;  // where asked for: of the tokens 1, 2, ...
+  std::vector<CompletionOutput> outputs;    // [n]
+  StreamStats stats;
+};
+
 // A request under way in the engine's own thread. next() waits for a token of any of its outputs and
 // detokenizes on the caller's thread; nullopt after the last Delta of every output. Destroying it cancels the
 // request.
@@ -138,30 +157,17 @@ class Stream {
   Result<std::optional<Delta>> poll();
   // Whether nothing more comes: after the last Delta of every output, or an error.
   bool finished() const;
+  // All that comes from here on, put together. on_delta: shown each part before it is, on this thread.
+  Result<RequestOutput> collect(const Progress* progress = nullptr,
+                                const std::function<void(const Delta&)>& on_delta = {});
   // May be called by any thread; next() then ends with kCancelled.
   void cancel();
+  int32_t n_outputs() const;
   const std::vector<int32_t>& prompt_token_ids() const;
   StreamStats stats() const;
 
  private:
   std::unique_ptr<Impl> impl_;
-};
-
-// One of a request's outputs, whole.
-struct CompletionOutput {
-  std::string text;
-  std::vector<int32_t> token_ids;
-  std::vector<TokenScore> logprobs;  // where asked for
-  double cumulative_logprob = 0;     // of token_ids, where asked for logprobs
-  FinishReason finish = FinishReason::kNone;
-  std::optional<std::string> stop_text;
-  std::optional<int32_t> stop_token;
-};
-struct RequestOutput {
-  std::vector<int32_t> prompt_token_ids;
-  std::vector<TokenScore> prompt_logprobs;  // where asked for: of the tokens 1, 2, ...
-  std::vector<CompletionOutput> outputs;    // [n]
-  StreamStats stats;
 };
 
 // What the engine has done since it was opened, and what it does now.

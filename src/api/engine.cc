@@ -263,6 +263,7 @@ class Stream::Impl {
 
   void cancel() { generation_->cancel(); }
   const std::vector<int32_t>& prompt() const { return prompt_; }
+  int32_t n_outputs() const { return static_cast<int32_t>(outputs_.size()); }
 
   StreamStats stats() const {
     const engine::GenerationTimes times = generation_->times();
@@ -369,6 +370,7 @@ Result<std::optional<Delta>> Stream::next(const Progress* progress) { return imp
 Result<std::optional<Delta>> Stream::poll() { return impl_->poll(); }
 bool Stream::finished() const { return impl_->finished(); }
 void Stream::cancel() { impl_->cancel(); }
+int32_t Stream::n_outputs() const { return impl_->n_outputs(); }
 const std::vector<int32_t>& Stream::prompt_token_ids() const { return impl_->prompt(); }
 StreamStats Stream::stats() const { return impl_->stats(); }
 

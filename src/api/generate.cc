@@ -1,4 +1,5 @@
-// Batches on the engine's own streams: as many under way as the engine takes, read in order.
+// Whole answers: of a stream, and of batches, of which as many are under way as the engine takes, read in
+// order.
 #include <deque>
 #include <string>
 #include <utility>
@@ -7,32 +8,34 @@
 
 namespace octavo {
 
-namespace {
-
-Result<RequestOutput> read_all(Stream& stream, int32_t n, const Progress* progress) {
-  RequestOutput output;
-  output.outputs.resize(static_cast<size_t>(n));
-  for (;;) {
-    OCTAVO_ASSIGN_OR_RETURN(std::optional<Delta> delta, stream.next(progress));
-    if (!delta) break;
-    CompletionOutput& completion = output.outputs[static_cast<size_t>(delta->index)];
-    completion.text += delta->text;
-    completion.token_ids.insert(completion.token_ids.end(), delta->token_ids.begin(), delta->token_ids.end());
-    for (TokenScore& score : delta->logprobs) {
-      completion.cumulative_logprob += score.token.logprob;
-      completion.logprobs.push_back(std::move(score));
-    }
-    if (!delta->prompt_logprobs.empty()) output.prompt_logprobs = std::move(delta->prompt_logprobs);
-    completion.finish = delta->finish;
-    completion.stop_text = std::move(delta->stop_text);
-    completion.stop_token = delta->stop_token;
+void CompletionOutput::add(Delta delta) {
+  text += delta.text;
+  token_ids.insert(token_ids.end(), delta.token_ids.begin(), delta.token_ids.end());
+  for (TokenScore& score : delta.logprobs) {
+    cumulative_logprob += score.token.logprob;
+    logprobs.push_back(std::move(score));
   }
-  output.prompt_token_ids = stream.prompt_token_ids();
-  output.stats = stream.stats();
-  return output;
+  finish = delta.finish;
+  stop_text = std::move(delta.stop_text);
+  stop_token = delta.stop_token;
 }
 
-}  // namespace
+Result<RequestOutput> Stream::collect(const Progress* progress,
+                                      const std::function<void(const Delta&)>& on_delta) {
+  RequestOutput whole;
+  whole.outputs.resize(static_cast<size_t>(n_outputs()));
+  for (;;) {
+    OCTAVO_ASSIGN_OR_RETURN(std::optional<Delta> delta, next(progress));
+    if (!delta) break;
+    if (on_delta) on_delta(*delta);
+    if (!delta->prompt_logprobs.empty()) whole.prompt_logprobs = std::move(delta->prompt_logprobs);
+    CompletionOutput& output = whole.outputs[static_cast<size_t>(delta->index)];
+    output.add(*std::move(delta));
+  }
+  whole.prompt_token_ids = prompt_token_ids();
+  whole.stats = stats();
+  return whole;
+}
 
 Result<std::vector<RequestOutput>> Engine::generate(const std::vector<Request>& requests,
                                                     Progress* progress) {
@@ -58,7 +61,7 @@ Result<std::vector<RequestOutput>> Engine::generate(const std::vector<Request>& 
     if (progress != nullptr) {
       progress->update("generate", static_cast<int64_t>(i), static_cast<int64_t>(requests.size()));
     }
-    auto output = read_all(under_way.front(), requests[i].sampling.n, progress);
+    auto output = under_way.front().collect(progress);
     if (!output.ok()) return named(i, output.status());
     outputs.push_back(std::move(*output));
     under_way.pop_front();

@@ -24,7 +24,7 @@ Json answer(const std::string& url, const std::string& body) {
   return response.ok() ? *response : Json();
 }
 
-Output generated(Request request) {
+CompletionOutput generated(Request request) {
   auto answers = generate(engine(), {std::move(request)}, Watch());
   EXPECT_TRUE(answers.ok());
   return answers->front().outputs.front();
@@ -50,7 +50,8 @@ TEST(Answer, ChatCompletion) {
   EXPECT_EQ(*response.find("created"), Json(5));
   EXPECT_EQ(*response.find("model"), Json("demo"));
   const Json& choice = first_choice(response);
-  const Output expected = generated(greedy("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", 6));
+  const CompletionOutput expected =
+      generated(greedy("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", 6));
   EXPECT_EQ(*choice.find("message")->find("content"), Json(expected.text));
   EXPECT_EQ(*choice.find("finish_reason"), Json("length"));
   const auto& content = choice.find("logprobs")->find("content")->as_array();

@@ -162,7 +162,7 @@ void read_max_completion_tokens(FieldReader& reader, SamplingParams& sampling) {
   }
 }
 
-Json choice_json(size_t index, const Output& output, const ChatCall& call, TokenTexts& texts) {
+Json choice_json(size_t index, const CompletionOutput& output, const ChatCall& call, TokenTexts& texts) {
   Json message;
   message.set("role", "assistant");
   message.set("content", output.text);
@@ -215,10 +215,10 @@ Result<Json> answer_chat(Engine& engine, const ChatCall& call, const ResponseHea
   const SharedFields& shared = call.shared;
   OCTAVO_ASSIGN_OR_RETURN(const Request request, make_request(engine, call));
   OCTAVO_ASSIGN_OR_RETURN(const auto answers, generate(engine, {request}, watch));
-  const Answer& answer = answers.front();
+  const RequestOutput& answer = answers.front();
   TokenTexts texts(engine, shared.tokens_as_ids);
   JsonArray choices;
-  for (const Output& output : answer.outputs) {
+  for (const CompletionOutput& output : answer.outputs) {
     choices.push_back(choice_json(choices.size(), output, call, texts));
   }
   Json response = begin_response(head, "chatcmpl-", "chat.completion");

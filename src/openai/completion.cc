@@ -75,7 +75,7 @@ Result<std::string> prompt_text(const Engine& engine, const Request& request) {
   return engine.detokenize(request.token_ids, request.sampling.skip_special_tokens);
 }
 
-Json logprobs_json(const Output& output, const Answer& answer, const CompletionCall& call,
+Json logprobs_json(const CompletionOutput& output, const RequestOutput& answer, const CompletionCall& call,
                    TokenTexts& texts) {
   if (!call.logprobs) return nullptr;
   CompletionLogprobs scores;
@@ -90,8 +90,8 @@ Json logprobs_json(const Output& output, const Answer& answer, const CompletionC
   return std::move(scores).to_json();
 }
 
-Json choice_json(size_t index, const Output& output, const std::string& prompt, const Answer& answer,
-                 const CompletionCall& call, TokenTexts& texts) {
+Json choice_json(size_t index, const CompletionOutput& output, const std::string& prompt,
+                 const RequestOutput& answer, const CompletionCall& call, TokenTexts& texts) {
   Json choice;
   choice.set("index", static_cast<int64_t>(index));
   choice.set("text", call.echo ? prompt + output.text : output.text);
@@ -108,9 +108,9 @@ Json choice_json(size_t index, const Output& output, const std::string& prompt, 
 }
 
 // As if no token had been asked for.
-void drop_outputs(Answer& answer) {
-  for (Output& output : answer.outputs) {
-    output = Output();
+void drop_outputs(RequestOutput& answer) {
+  for (CompletionOutput& output : answer.outputs) {
+    output = CompletionOutput();
     output.finish = FinishReason::kLength;
   }
   answer.stats.n_output_tokens = 0;
@@ -147,7 +147,7 @@ Result<CompletionCall> parse_completion_call(const Json& body) {
 
 Result<Json> answer_completion(Engine& engine, const CompletionCall& call, const ResponseHead& head,
                                const Watch& watch) {
-  OCTAVO_ASSIGN_OR_RETURN(std::vector<Answer> answers, generate(engine, call.requests, watch));
+  OCTAVO_ASSIGN_OR_RETURN(std::vector<RequestOutput> answers, generate(engine, call.requests, watch));
   TokenTexts texts(engine, call.shared.tokens_as_ids);
   JsonArray choices;
   Usage usage;
@@ -157,7 +157,7 @@ Result<Json> answer_completion(Engine& engine, const CompletionCall& call, const
     if (call.echo) {
       OCTAVO_ASSIGN_OR_RETURN(prompt, prompt_text(engine, call.requests[i]));
     }
-    for (const Output& output : answers[i].outputs) {
+    for (const CompletionOutput& output : answers[i].outputs) {
       choices.push_back(choice_json(choices.size(), output, prompt, answers[i], call, texts));
     }
     usage.add(answers[i].stats);

@@ -91,7 +91,7 @@ Json CompletionLogprobs::to_json() && {
   return out;
 }
 
-Json prompt_logprobs_json(const Answer& answer, int32_t n, TokenTexts& texts) {
+Json prompt_logprobs_json(const RequestOutput& answer, int32_t n, TokenTexts& texts) {
   JsonArray out;
   out.emplace_back(nullptr);  // the first token has no probability
   for (const TokenScore& score : answer.prompt_logprobs) {

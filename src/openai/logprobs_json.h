@@ -44,7 +44,7 @@ struct CompletionLogprobs {
 
 // [null, {"123": {"logprob", "rank", "decoded_token"}, …}, …]: a position a prompt token, with the token
 // itself and the n likeliest.
-base::Json prompt_logprobs_json(const Answer& answer, int32_t n, TokenTexts& texts);
+base::Json prompt_logprobs_json(const RequestOutput& answer, int32_t n, TokenTexts& texts);
 
 // JSON has no infinity: what cannot come is given as this, like vLLM does.
 inline constexpr double kLowestLogprob = -9999;

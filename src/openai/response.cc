@@ -33,7 +33,7 @@ const char* finish_reason_text(FinishReason reason) {
   return reason == FinishReason::kCancelled ? "abort" : finish_reason_name(reason);
 }
 
-Json stop_reason_json(const Output& output) {
+Json stop_reason_json(const CompletionOutput& output) {
   if (output.stop_text) return *output.stop_text;
   if (output.stop_token) return int64_t{*output.stop_token};
   return nullptr;

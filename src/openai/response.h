@@ -23,8 +23,8 @@ base::Json begin_response(const ResponseHead& head, const char* id_prefix, const
 // Adds "usage" and "system_fingerprint".
 void end_response(base::Json& response, const ResponseHead& head, const Usage& usage);
 
-const char* finish_reason_text(FinishReason reason);  // "stop", "length", "abort"
-base::Json stop_reason_json(const Output& output);    // the stop text, the stop token's id, or null
+const char* finish_reason_text(FinishReason reason);          // "stop", "length", "abort"
+base::Json stop_reason_json(const CompletionOutput& output);  // the stop text, the stop token's id, or null
 
 base::Json token_ids_json(const std::vector<int32_t>& ids);
 
