@@ -16,16 +16,21 @@
 namespace octavo::engine {
 namespace {
 
-DecoderStepModel& demo_steps() {
-  static DecoderStepModel steps(demo());
-  return steps;
-}
+// An engine on the demo model, with pages of its own, or on another model.
+struct Opened {
+  std::unique_ptr<DecoderStepModel> steps;
+  std::unique_ptr<BatchEngine> engine;
 
-// One at a time: they share the model's pages.
-std::unique_ptr<BatchEngine> open(const BatchOptions& options = {}, StepModel& model = demo_steps()) {
-  auto engine = BatchEngine::start(model, options);
+  BatchEngine& operator*() const { return *engine; }
+  BatchEngine* operator->() const { return engine.get(); }
+};
+Opened open(const BatchOptions& options = {}, StepModel* model = nullptr) {
+  Opened opened;
+  if (model == nullptr) opened.steps = std::make_unique<DecoderStepModel>(demo());
+  auto engine = BatchEngine::start(model == nullptr ? *opened.steps : *model, options);
   EXPECT_TRUE(engine.ok()) << engine.status().message();
-  return std::move(engine).value();
+  opened.engine = std::move(engine).value();
+  return opened;
 }
 
 GenerationRequest greedy(std::vector<int32_t> prompt, int64_t max_tokens) {
@@ -170,7 +175,7 @@ TEST(BatchEngine, ClosingEndsWhatIsUnderWay) {
   auto engine = open();
   const auto generation = engine->submit(greedy(tokens_of(100), 400));
   ASSERT_TRUE(generation.ok());
-  engine.reset();
+  engine.engine.reset();
   Result<GenerationStep> step = (*generation)->step();
   while (step.ok() && step->finish == Finish::kNone) step = (*generation)->step();
   EXPECT_TRUE(step.ok() || step.status().code() == StatusCode::kCancelled);
@@ -198,8 +203,9 @@ TEST(BatchEngine, RefusesWhatCannotBeGenerated) {
 }
 
 TEST(BatchEngine, RefusesOptionsThatCannotWork) {
-  const auto refused = [](const BatchOptions& options, const std::string& expected) {
-    const auto engine = BatchEngine::start(demo_steps(), options);
+  DecoderStepModel steps(demo());
+  const auto refused = [&](const BatchOptions& options, const std::string& expected) {
+    const auto engine = BatchEngine::start(steps, options);
     ASSERT_FALSE(engine.ok());
     EXPECT_NE(engine.status().message().find(expected), std::string::npos) << engine.status().message();
   };
@@ -313,7 +319,7 @@ TEST(BatchEngine, GuessesChangeNothingButTheNumberOfSteps) {
 
 TEST(BatchEngine, TheEchoAnswersWithThePrompt) {
   EchoModel echo({.n_vocab = 1000, .max_context = 4096, .end_token = 7});
-  const auto engine = open({.max_sequences = 16, .max_step_tokens = 64}, echo);
+  const auto engine = open({.max_sequences = 16, .max_step_tokens = 64}, &echo);
   auto request = greedy(tokens_of(100), 500);
   for (int32_t& token : request.prompt) token %= 1000;
   request.rules.stop_ids = {7};
