@@ -13,6 +13,9 @@ class Buffer {
   Buffer() = default;
   // n_bytes are not initialized unless `zeroed`.
   explicit Buffer(size_t n_bytes, bool zeroed = false);
+  // For what lives as long as a model and is streamed in each step: many such buffers lie side by side on 2
+  // MiB pages. Their memory goes back to the system when the last of its neighbours is freed.
+  static Buffer for_weights(size_t n_bytes);
 
   size_t size_bytes() const { return empty() ? 0 : bytes_.get_deleter().n_bytes; }
   bool empty() const { return bytes_ == nullptr; }
@@ -29,10 +32,11 @@ class Buffer {
 
  private:
   struct Free {
-    size_t n_bytes;
-    void operator()(void* bytes) const;
+    size_t n_bytes = 0;
+    std::shared_ptr<void> mapping;  // where the bytes lie, or null: on the heap
+    void operator()(void* bytes);
   };
-  std::unique_ptr<void, Free> bytes_{nullptr, Free{0}};
+  std::unique_ptr<void, Free> bytes_{nullptr, Free()};
 };
 
 }  // namespace octavo::tensor

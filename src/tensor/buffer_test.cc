@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <utility>
+#include <vector>
 
 namespace octavo::tensor {
 namespace {
@@ -26,6 +29,25 @@ TEST(Buffer, SmallAndLargeOnesAreAlignedZeroedAndMovable) {
   }
   EXPECT_TRUE(Buffer(0).empty());
   EXPECT_EQ(Buffer().size_bytes(), 0U);
+}
+
+TEST(Buffer, WeightsShareMappingsAndOutliveOneAnother) {
+  constexpr size_t kBytes = (size_t{3} << 20) + 5;
+  std::vector<Buffer> buffers;
+  for (unsigned char i = 0; i < 50; ++i) {  // more than two mappings
+    buffers.push_back(Buffer::for_weights(kBytes));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(buffers.back().data()) % kAlignment, 0U);
+    std::memset(buffers.back().data(), i, kBytes);
+  }
+  for (size_t i = 0; i < 50; i += 2) buffers[i] = Buffer();
+  buffers[0] = Buffer::for_weights(kBytes);
+  std::memset(buffers[0].data(), 99, kBytes);
+  for (size_t i = 1; i < 50; i += 2) {
+    const auto* bytes = buffers[i].as<unsigned char>();
+    EXPECT_TRUE(std::all_of(bytes, bytes + kBytes, [i](unsigned char byte) { return byte == i; })) << i;
+  }
+  EXPECT_EQ(Buffer::for_weights(7).size_bytes(), 7U);
+  EXPECT_EQ(Buffer::for_weights(size_t{40} << 20).size_bytes(), size_t{40} << 20);
 }
 
 }  // namespace
