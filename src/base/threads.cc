@@ -105,14 +105,23 @@ struct ThreadPool::State {
   static constexpr uint64_t kInsideMask = kOpen - 1;
 
   std::atomic<uint64_t> gate{0};
-  std::atomic<int64_t> next{0};  // task to hand out
   std::atomic<int> n_parked{0};
   std::atomic<bool> caller_parked{false};
   std::atomic<bool> stopping{false};
   std::atomic<bool> busy{false};
   // Written before the gate opens, read only inside it.
   const TaskRef* task = nullptr;
-  int64_t n_tasks = 0;
+  int64_t n_tasks = 0, n_shares = 1;
+  uint64_t loop_number = 0;
+  // Each thread begins with a share of its own, neighbouring tasks, and then helps with the others'. So it
+  // reads a matrix's panels in sequence (Qwen3-0.6B in int8, decode with two threads: 41 tok/s instead of
+  // 37).
+  struct alignas(64) Share {
+    std::atomic<uint64_t> taken{0};  // loop number << kCountBits | tasks handed out in that loop
+  };
+  static constexpr int kCountBits = 24;
+  std::vector<Share> shares;
+  std::atomic<bool> has_thrown{false};
   std::exception_ptr thrown;  // guarded by `mutex`
 
   std::mutex mutex;
@@ -124,16 +133,32 @@ struct ThreadPool::State {
     return (gate_value & kOpen) != 0 && gate_value >> 32 != last_loop;
   }
 
+  // The next task of a share, or -1. A share last used in another loop is whole: nobody has to reset it.
+  int64_t take(int64_t share) {
+    const int64_t begin = share * n_tasks / n_shares, end = (share + 1) * n_tasks / n_shares;
+    std::atomic<uint64_t>& taken = shares[static_cast<size_t>(share)].taken;
+    uint64_t seen = taken.load(std::memory_order_relaxed);
+    while (true) {
+      const uint64_t fresh = seen >> kCountBits == loop_number ? seen : loop_number << kCountBits;
+      const int64_t i = begin + static_cast<int64_t>(fresh & ((uint64_t{1} << kCountBits) - 1));
+      if (i >= end) return -1;
+      if (taken.compare_exchange_weak(seen, fresh + 1, std::memory_order_relaxed)) return i;
+    }
+  }
+
   // A task that throws (std::bad_alloc is the only one expected) ends the loop; the first such exception
   // waits for the caller, who rethrows it when no worker is inside any more.
   void run_tasks(int thread) noexcept {
     try {
-      for (int64_t i = next.fetch_add(1, std::memory_order_relaxed); i < n_tasks;
-           i = next.fetch_add(1, std::memory_order_relaxed)) {
-        (*task)(i, thread);
+      for (int64_t turn = 0; turn < n_shares; ++turn) {
+        const int64_t share = (thread + turn) % n_shares;
+        for (int64_t i = take(share); i >= 0; i = take(share)) {
+          if (has_thrown.load(std::memory_order_relaxed)) return;
+          (*task)(i, thread);
+        }
       }
     } catch (...) {
-      next.store(n_tasks, std::memory_order_relaxed);
+      has_thrown.store(true, std::memory_order_relaxed);
       const std::lock_guard lock(mutex);
       if (!thrown) thrown = std::current_exception();
     }
@@ -177,6 +202,7 @@ struct ThreadPool::State {
       const std::lock_guard lock(mutex);
       raised = std::exchange(thrown, nullptr);
     }
+    has_thrown.store(false, std::memory_order_relaxed);
     busy.store(false);
     if (raised) std::rethrow_exception(raised);
   }
@@ -207,6 +233,7 @@ ThreadPool::ThreadPool(int n_threads) : state_(std::make_unique<State>()) {
       break;  // the system's thread limit: the pool works with those it got
     }
   }
+  state_->shares = std::vector<State::Share>(state_->workers.size() + 1);
 }
 
 ThreadPool::~ThreadPool() {
@@ -226,7 +253,9 @@ void ThreadPool::parallel_for(int64_t n_tasks, TaskRef task) {
   const FlushDenormals flush;  // the caller's share must come out as the workers' would
   state.task = &task;
   state.n_tasks = n_tasks;
-  state.next.store(0, std::memory_order_relaxed);
+  state.n_shares = std::clamp<int64_t>(n_tasks, 1, n_threads());
+  OCTAVO_CHECK(n_tasks / state.n_shares + 1 < int64_t{1} << State::kCountBits);
+  ++state.loop_number;
   if (n_tasks <= 1 || state.workers.empty()) {
     state.run_tasks(0);
     state.end_loop();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <limits>
@@ -36,6 +37,21 @@ TEST(ThreadPoolTest, RunsEachTaskOnce) {
       EXPECT_EQ(std::count(counts.begin(), counts.end(), 1), n_tasks);
     }
   }
+}
+
+TEST(ThreadPoolTest, EachThreadBeginsWithNeighbours) {
+  ThreadPool pool(2);
+  std::array<std::atomic<int>, 100> thread_of{};
+  std::atomic<int> n_here = 0;
+  pool.parallel_for(100, [&](int64_t i, int thread) {
+    if (i == 0 || i == 50) {  // until both threads have begun, none takes another's
+      n_here.fetch_add(1);
+      while (n_here.load() < 2) std::this_thread::yield();
+    }
+    thread_of[static_cast<size_t>(i)] = thread;
+  });
+  EXPECT_EQ(thread_of[0], 0);
+  EXPECT_EQ(thread_of[50], 1);
 }
 
 TEST(ThreadPoolTest, NoTwoTasksShareAThreadNumber) {
