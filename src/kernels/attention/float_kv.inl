@@ -4,19 +4,29 @@
 struct Bf16Operand {  // [k/2][stride][2]
   using Value = uint16_t;
   const uint16_t* values;
+  const uint16_t* next;  // the same operand in the block that is read after this one
   int64_t stride;
   template <int kParity>
   F32x16 at(int64_t k, int64_t column) const {  // row k + kParity, k even
     return load_bf16_of_pairs<kParity>(values + k * stride + 2 * column);
   }
+  template <int kParity>
+  void ask_for_next(int64_t k, int64_t column) const {
+    if constexpr (kParity == 0) __builtin_prefetch(next + k * stride + 2 * column, 0, 2);
+  }
 };
 struct F32Operand {  // [k][stride]
   using Value = float;
   const float* values;
+  const float* next;
   int64_t stride;
   template <int kParity>
   F32x16 at(int64_t k, int64_t column) const {
     return load(values + (k + kParity) * stride + column);
+  }
+  template <int kParity>
+  void ask_for_next(int64_t k, int64_t column) const {
+    __builtin_prefetch(next + (k + kParity) * stride + column, 0, 2);
   }
 };
 
@@ -25,7 +35,12 @@ template <int R, int C, int kParity, class Operand>
 inline void add_position(const float* a, int64_t a_stride, const Operand& b, int64_t column, int64_t k,
                          F32x16 (*sums)[C]) {
   F32x16 values[C];
-  for (int c = 0; c < C; ++c) values[c] = b.template at<kParity>(k, column + 16 * c);
+  for (int c = 0; c < C; ++c) {
+    values[c] = b.template at<kParity>(k, column + 16 * c);
+    // Few rows: a thread reads faster than the hardware's prefetcher finds the next block. With fewer columns
+    // at once Prefetch (tile.inl) asks.
+    if constexpr (C == 4) b.template ask_for_next<kParity>(k, column + 16 * c);
+  }
   for (int r = 0; r < R; ++r) {
     const F32x16 x = broadcast(a[r * a_stride + k + kParity]);
     for (int c = 0; c < C; ++c) sums[r][c] = fma(x, values[c], sums[r][c]);
@@ -111,9 +126,12 @@ struct FloatKv {
 
   Operand keys, values;
 
-  FloatKv(const KvLayout& layout, void* block, int64_t kv_head)
-      : keys{layout.keys<typename Operand::Value>(block, kv_head), kKvBlockTokens},
-        values{layout.values<typename Operand::Value>(block, kv_head), layout.v_width} {}
+  // next: the block that is read after this one, or this one.
+  FloatKv(const KvLayout& layout, void* block, void* next, int64_t kv_head)
+      : keys{layout.keys<typename Operand::Value>(block, kv_head),
+             layout.keys<typename Operand::Value>(next, kv_head), kKvBlockTokens},
+        values{layout.values<typename Operand::Value>(block, kv_head),
+               layout.values<typename Operand::Value>(next, kv_head), layout.v_width} {}
 
   // s[r][t … t + 16 C - 1] of rows row … row + R - 1, rows of s kKvBlockTokens apart.
   template <int R, int C>

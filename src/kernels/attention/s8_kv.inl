@@ -64,7 +64,7 @@ struct S8Kv {  // the members of FloatKv
   const float* value_scales;
   int64_t v_width;
 
-  S8Kv(const KvLayout& layout, void* block, int64_t kv_head)
+  S8Kv(const KvLayout& layout, void* block, void* /*next*/, int64_t kv_head)
       : keys(layout.keys<int8_t>(block, kv_head)),
         values(layout.values<int8_t>(block, kv_head)),
         key_scales(layout.key_scales(block, kv_head)),

@@ -143,12 +143,14 @@ inline void attend_all(const AttentionTile& work) {
   const TileRows<Kv> tile = open_tile<Kv>(work, layout);
   for (int64_t b = 0; b * kKvBlockTokens <= work.position_begin; ++b) {
     Prefetch prefetch;
+    void* next = work.blocks[b];
     if ((b + 1) * kKvBlockTokens <= work.position_begin) {
-      prefetch.next = layout.keys<char>(work.blocks[b + 1], work.kv_head);
+      next = work.blocks[b + 1];
+      prefetch.next = layout.keys<char>(next, work.kv_head);
       prefetch.end = prefetch.next + layout.head_bytes;
       prefetch.step_bytes = layout.head_bytes / (kKvBlockTokens / 16 + tile.v_width / 16);
     }
-    attend_block<kRowsPerPass>(tile, 0, Kv(layout, work.blocks[b], work.kv_head),
+    attend_block<kRowsPerPass>(tile, 0, Kv(layout, work.blocks[b], next, work.kv_head),
                                work.position_begin - b * kKvBlockTokens + 1, work.n_group, prefetch);
   }
   const int64_t head_dim = work.shape->head_dim;
