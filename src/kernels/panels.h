@@ -5,9 +5,11 @@
 // stand side by side, so that a vector register (or an AMX tile row) holds the same k for many outputs:
 //   panel[lane l of k, output j] = bytes [4 l, 4 l + 4) of w's row (first output of the panel + j)
 // Missing outputs and k are zeros. With panel_n 1 a panel is a row of w.
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "base/check.h"
 #include "base/threads.h"
 
 namespace octavo::kernels {
@@ -50,5 +52,31 @@ struct TaskGrid {
 // At most max_block_m rows (the blocks as equal as multiples of tile_m allow) and max_group_panels panels.
 TaskGrid cut_product(int64_t m, int64_t n_panels, int64_t panel_bytes, int64_t tile_m, int64_t max_block_m,
                      int64_t max_group_panels);
+
+// The tasks of a few products of the same rows as those of one loop, product after product.
+class TasksSideBySide {
+ public:
+  static constexpr size_t kMaxProducts = 4;
+  struct Place {
+    size_t product;
+    int64_t task;
+  };
+
+  void add(const TaskGrid& grid) {
+    OCTAVO_CHECK(n_products_ < kMaxProducts);
+    ends_[n_products_] = count() + grid.n_tasks();
+    ++n_products_;
+  }
+  int64_t count() const { return n_products_ == 0 ? 0 : ends_[n_products_ - 1]; }
+  Place at(int64_t index) const {
+    size_t product = 0;
+    while (index >= ends_[product]) ++product;
+    return {product, product == 0 ? index : index - ends_[product - 1]};
+  }
+
+ private:
+  std::array<int64_t, kMaxProducts> ends_{};
+  size_t n_products_ = 0;
+};
 
 }  // namespace octavo::kernels

@@ -27,10 +27,9 @@ std::string place_text(const TensorInfo& info, int64_t index) {
   return format::shape_text(at);
 }
 
-Result<CheckpointTensors> CheckpointTensors::open(const format::Checkpoint& checkpoint,
-                                                  base::ThreadPool* pool) {
+Result<CheckpointTensors> CheckpointTensors::open(const format::Checkpoint& checkpoint) {
   OCTAVO_ASSIGN_OR_RETURN(format::QuantManifest manifest, format::QuantManifest::read(checkpoint));
-  return CheckpointTensors(checkpoint, std::move(manifest), pool);
+  return CheckpointTensors(checkpoint, std::move(manifest));
 }
 
 std::string CheckpointTensors::quote(const TensorInfo& info) const {
@@ -83,33 +82,13 @@ Status CheckpointTensors::check_no_others(const std::string& model) const {
   return {};
 }
 
-Status CheckpointTensors::read_checked(const TensorInfo& info, uint64_t begin, uint64_t n_bytes,
-                                       std::byte* to) const {
-  OCTAVO_RETURN_IF_ERROR(checkpoint_->read_part(info.name, begin, n_bytes, to));
-  if (!is_float(info.dtype)) return {};
-  const int64_t element_bytes = tensor::dtype_bytes(info.dtype);
-  const auto index = find_non_finite(info.dtype, to, static_cast<int64_t>(n_bytes) / element_bytes);
-  if (!index) return {};
-  return corrupt(quote(info) + ": expected finite values, found NaN or infinity at " +
-                 place_text(info, static_cast<int64_t>(begin) / element_bytes + *index));
-}
-
 Result<tensor::Buffer> CheckpointTensors::read_bytes(const TensorInfo& info) const {
-  // A part is checked while the cache holds it, and is long beside the handing out of a task.
-  constexpr uint64_t kPartBytes = uint64_t{512} << 10;
-  tensor::Buffer bytes(info.n_bytes, /*zeroed=*/false);
-  std::vector<Status> statuses((info.n_bytes + kPartBytes - 1) / kPartBytes);
-  const auto read_part = [&](int64_t part, int) {
-    const uint64_t begin = static_cast<uint64_t>(part) * kPartBytes;
-    statuses[static_cast<size_t>(part)] =
-        read_checked(info, begin, std::min(kPartBytes, info.n_bytes - begin), bytes.as<std::byte>() + begin);
-  };
-  if (pool_ != nullptr && statuses.size() > 1) {
-    pool_->parallel_for(std::ssize(statuses), read_part);
-  } else {
-    for (int64_t part = 0; part < std::ssize(statuses); ++part) read_part(part, 0);
+  OCTAVO_ASSIGN_OR_RETURN(tensor::Buffer bytes, checkpoint_->read(info.name));
+  if (!is_float(info.dtype)) return bytes;
+  if (const auto index = find_non_finite(info.dtype, bytes.data(), info.n_elements())) {
+    return corrupt(quote(info) + ": expected finite values, found NaN or infinity at " +
+                   place_text(info, *index));
   }
-  for (Status& status : statuses) OCTAVO_RETURN_IF_ERROR(std::move(status));
   return bytes;
 }
 

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/threads.h"
 #include "format/checkpoint.h"
 #include "format/quant_manifest/quant_manifest.h"
 #include "tensor/buffer.h"
@@ -23,9 +22,7 @@ struct Shape {
 
 class CheckpointTensors {
  public:
-  // Both outlive it; without a pool, reads run on the caller's thread.
-  static Result<CheckpointTensors> open(const format::Checkpoint& checkpoint,
-                                        base::ThreadPool* pool = nullptr);
+  static Result<CheckpointTensors> open(const format::Checkpoint& checkpoint);  // which outlives it
 
   const format::Checkpoint& checkpoint() const { return *checkpoint_; }
   const format::QuantManifest& manifest() const { return manifest_; }
@@ -52,14 +49,10 @@ class CheckpointTensors {
   std::string quote(const format::TensorInfo& info) const;
 
  private:
-  CheckpointTensors(const format::Checkpoint& checkpoint, format::QuantManifest manifest,
-                    base::ThreadPool* pool)
-      : checkpoint_(&checkpoint), pool_(pool), manifest_(std::move(manifest)) {}
-  // Bytes [begin, begin + n_bytes) of a tensor; of a float one all finite.
-  Status read_checked(const format::TensorInfo& info, uint64_t begin, uint64_t n_bytes, std::byte* to) const;
+  CheckpointTensors(const format::Checkpoint& checkpoint, format::QuantManifest manifest)
+      : checkpoint_(&checkpoint), manifest_(std::move(manifest)) {}
 
   const format::Checkpoint* checkpoint_;
-  base::ThreadPool* pool_;
   format::QuantManifest manifest_;
   std::set<const format::TensorInfo*> used_;
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -34,6 +35,17 @@ class SharedRows {
 
   // As `linear` reads them, until the next call; `linear` outlives the rows.
   const Rows& for_linear(const Linear& linear) { return in(linear.input_form(), linear.static_input()); }
+
+  // Every linear's product; those that read one form run side by side.
+  void multiply(base::ThreadPool& pool, std::initializer_list<LinearCall> linears) {
+    const std::span<const LinearCall> calls(linears.begin(), linears.size());
+    for (size_t begin = 0, end = 0; begin < calls.size(); begin = end) {
+      const Linear& first = *calls[begin].linear;
+      do ++end;
+      while (end < calls.size() && calls[end].linear->reads_rows_of(first));
+      Linear::forward_all(pool, for_linear(first), calls.subspan(begin, end - begin));
+    }
+  }
 
   void show(Tap* tap, int64_t layer, TapSite site) {
     if (tap == nullptr) return;
@@ -149,9 +161,7 @@ void DecoderLayer::attend(Workspace& workspace, const float* h, std::span<const 
     workspace.ended(Operation::kNorm);
   });
   x.show(tap, layer, TapSite::kAttentionInput);
-  q_.forward(pool, x.for_linear(q_), q, c.q_width());
-  k_.forward(pool, x.for_linear(k_), k, c.kv_width());
-  v_.forward(pool, x.for_linear(v_), v, c.kv_width());
+  x.multiply(pool, {{&q_, q, c.q_width()}, {&k_, k, c.kv_width()}, {&v_, v, c.kv_width()}});
   workspace.ended(Operation::kQkv);
 
   if (!q_norm_.empty()) {
@@ -200,8 +210,7 @@ void DecoderLayer::feed_forward(Workspace& workspace, const float* h, int64_t m,
     workspace.ended(Operation::kNorm);
   });
   x.show(tap, layer, TapSite::kMlpInput);
-  gate_.forward(pool, x.for_linear(gate_), gate, c.d_ff);
-  up_.forward(pool, x.for_linear(up_), up, c.d_ff);
+  x.multiply(pool, {{&gate_, gate, c.d_ff}, {&up_, up, c.d_ff}});
   workspace.ended(Operation::kGateUp);
 
   SharedRows a(workspace, m, c.d_ff, [&](kernels::RowOut out) {
@@ -315,12 +324,8 @@ class CheckpointWeights : public WeightSource {
  public:
   CheckpointWeights(const format::Checkpoint& checkpoint, const ModelConfig& config)
       : checkpoint_(checkpoint), config_(config) {}
-  Result<LayerWeights> layer(int64_t layer, base::ThreadPool& pool) const override {
-    return read_layer(checkpoint_, config_, layer, &pool);
-  }
-  Result<OuterWeights> outer(base::ThreadPool& pool) const override {
-    return read_outer(checkpoint_, config_, &pool);
-  }
+  Result<LayerWeights> layer(int64_t layer) const override { return read_layer(checkpoint_, config_, layer); }
+  Result<OuterWeights> outer() const override { return read_outer(checkpoint_, config_); }
 
  private:
   const format::Checkpoint& checkpoint_;
@@ -344,19 +349,22 @@ Result<std::unique_ptr<Model>> Model::build(const ModelConfig& config, const Wei
   OCTAVO_CHECK(options.pool != nullptr);
   auto state = std::make_unique<State>(config, options);
   state->layers.reserve(static_cast<size_t>(config.n_layers));
+  Result<LayerWeights> next = source.layer(0);
   for (int64_t layer = 0; layer < config.n_layers; ++layer) {
     if (progress != nullptr) {
       progress->update("load", layer, config.n_layers);
       if (progress->cancelled()) return cancelled("loading " + name + " was interrupted");
     }
-    OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, source.layer(layer, state->pool));
-    state->layers.emplace_back(state->config, std::move(weights), options.isa, &state->pool);
+    OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, std::move(next));
+    state->pool.parallel_for(2, [&](int64_t task, int) {
+      if (task == 0) state->layers.emplace_back(state->config, std::move(weights), options.isa);
+      if (task == 1 && layer + 1 < config.n_layers) next = source.layer(layer + 1);
+    });
   }
-  OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, source.outer(state->pool));
+  OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, source.outer());
   state->kv_dtype = outer.embedding.dtype;
   state->final_norm = std::move(outer.final_norm);
-  state->lm_head =
-      Linear(std::move(config.tied_embeddings ? outer.embedding : outer.lm_head), options.isa, &state->pool);
+  state->lm_head = Linear(std::move(config.tied_embeddings ? outer.embedding : outer.lm_head), options.isa);
   if (!config.tied_embeddings) state->embedding = std::move(outer.embedding);
   if (progress != nullptr) progress->update("load", config.n_layers, config.n_layers);
   return std::unique_ptr<Model>(new Model(std::move(state)));

@@ -90,7 +90,7 @@ struct ModelOptions {
 
 class Model {
  public:
-  // Layer by layer, each read, checked and packed on all threads; no more than one is held plain.
+  // Layer by layer: one is packed while the next is read and checked; no more than these two are held plain.
   // progress: told of each layer; may cancel between two.
   static Result<std::unique_ptr<Model>> load(const format::Checkpoint& checkpoint,
                                              const ModelOptions& options, Progress* progress = nullptr);

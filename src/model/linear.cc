@@ -2,9 +2,11 @@
 // model/decoder.cc for every projection and for lm_head.
 #include "model/linear.h"
 
+#include <array>
 #include <utility>
 
 #include "base/check.h"
+#include "kernels/panels.h"
 
 namespace octavo::model {
 
@@ -71,6 +73,11 @@ void Linear::weight_row(int64_t row, float* to) const {
   kernels::gemm_f_unpack_row(std::get<GemmFWeights>(packed_), row, to);
 }
 
+bool Linear::reads_rows_of(const Linear& other) const {
+  return packed_.index() == other.packed_.index() && input_form() == other.input_form() &&
+         static_input_ == other.static_input_;
+}
+
 void Linear::forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_stride,
                      bool accumulate) const {
   OCTAVO_CHECK(x.form == input_form() && x.k == k());
@@ -78,6 +85,27 @@ void Linear::forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_
     kernels::gemm_s8(pool, static_cast<const int8_t*>(x.data), x.scale, *w, y, x.m, y_stride, accumulate);
   } else {
     kernels::gemm_f(pool, x.data, std::get<GemmFWeights>(packed_), y, x.m, y_stride, accumulate);
+  }
+}
+
+void Linear::forward_all(base::ThreadPool& pool, const Rows& x, std::span<const LinearCall> calls) {
+  constexpr size_t kMax = kernels::TasksSideBySide::kMaxProducts;
+  OCTAVO_CHECK(!calls.empty() && calls.size() <= kMax);
+  std::array<kernels::GemmS8Product, kMax> s8;
+  std::array<kernels::GemmFProduct, kMax> f;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    const Linear& linear = *calls[i].linear;
+    OCTAVO_CHECK(linear.reads_rows_of(*calls[0].linear) && x.form == linear.input_form() &&
+                 x.k == linear.k());
+    s8[i] = {std::get_if<GemmS8Weights>(&linear.packed_), calls[i].y, calls[i].y_stride};
+    f[i] = {std::get_if<GemmFWeights>(&linear.packed_), calls[i].y, calls[i].y_stride};
+  }
+  if (x.form == kernels::RowForm::kS8) {
+    kernels::gemm_s8(pool, static_cast<const int8_t*>(x.data), x.scale, std::span(s8).first(calls.size()),
+                     x.m,
+                     /*accumulate=*/false);
+  } else {
+    kernels::gemm_f(pool, x.data, std::span(f).first(calls.size()), x.m, /*accumulate=*/false);
   }
 }
 

@@ -3,6 +3,7 @@
 // tests.
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <variant>
 
 #include "base/threads.h"
@@ -19,6 +20,13 @@ struct Rows {
   const void* data = nullptr;    // [m,k]
   const float* scale = nullptr;  // [m], kS8 only
   int64_t m = 0, k = 0;
+};
+
+class Linear;
+struct LinearCall {
+  const Linear* linear;
+  float* y;
+  int64_t y_stride;
 };
 
 class Linear {
@@ -40,10 +48,15 @@ class Linear {
   // Row `row` of w as floats, to[k]: how a tied embedding is looked up in its one, packed copy. Not for int8.
   void weight_row(int64_t row, float* to) const;
 
+  // Whether x in one form serves both.
+  bool reads_rows_of(const Linear& other) const;
+
   // y[m,n] (row stride y_stride) = x w^T + bias, or += when accumulating. x.form must be input_form(), its
   // codes those of static_input().
   void forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_stride,
                bool accumulate = false) const;
+  // The same for several that read the same rows, in one loop over their tasks.
+  static void forward_all(base::ThreadPool& pool, const Rows& x, std::span<const LinearCall> calls);
 
  private:
   std::variant<std::monostate, kernels::GemmFWeights, kernels::GemmS8Weights> packed_;

@@ -58,7 +58,7 @@ LinearWeight synthetic_linear(int64_t n, int64_t k, tensor::DType dtype, uint64_
 // The embedding is matrix 0, lm_head 1, then the linears layer by layer.
 uint64_t SyntheticWeights::matrix_seed(uint64_t which) const { return mix(options_.seed) + which; }
 
-Result<LayerWeights> SyntheticWeights::layer(int64_t layer, base::ThreadPool& pool) const {
+Result<LayerWeights> SyntheticWeights::layer(int64_t layer) const {
   const ModelConfig& c = config_;
   LayerWeights weights;
   weights.input_norm.assign(static_cast<size_t>(c.d_model), 1.0F);
@@ -67,34 +67,29 @@ Result<LayerWeights> SyntheticWeights::layer(int64_t layer, base::ThreadPool& po
     weights.q_norm.assign(static_cast<size_t>(c.head_dim), 1.0F);
     weights.k_norm = weights.q_norm;
   }
-  struct Matrix {
-    int64_t n, k;
-    bool has_bias;
+  const auto make = [&](LinearSlot slot, int64_t n, int64_t k, bool has_bias) {
+    const uint64_t which = 2 + static_cast<uint64_t>(layer * kNLinearSlots) + static_cast<uint64_t>(slot);
+    weights[slot] = synthetic_linear(n, k, options_.linears, matrix_seed(which));
+    if (has_bias) weights[slot].bias.assign(static_cast<size_t>(n), 0x1p-7F);
   };
-  const Matrix matrices[kNLinearSlots] = {// by LinearSlot
-                                          {c.q_width(), c.d_model, c.attention_bias},
-                                          {c.kv_width(), c.d_model, c.attention_bias},
-                                          {c.kv_width(), c.d_model, c.attention_bias},
-                                          {c.d_model, c.q_width(), c.attention_bias},
-                                          {c.d_ff, c.d_model, c.mlp_bias},
-                                          {c.d_ff, c.d_model, c.mlp_bias},
-                                          {c.d_model, c.d_ff, c.mlp_bias}};
-  pool.parallel_for(kNLinearSlots, [&](int64_t slot, int) {
-    const auto& [n, k, has_bias] = matrices[slot];
-    const uint64_t which = 2 + static_cast<uint64_t>(layer * kNLinearSlots + slot);
-    LinearWeight& weight = weights.linear[static_cast<size_t>(slot)];
-    weight = synthetic_linear(n, k, options_.linears, matrix_seed(which));
-    if (has_bias) weight.bias.assign(static_cast<size_t>(n), 0x1p-7F);
-  });
+  make(LinearSlot::kQ, c.q_width(), c.d_model, c.attention_bias);
+  make(LinearSlot::kK, c.kv_width(), c.d_model, c.attention_bias);
+  make(LinearSlot::kV, c.kv_width(), c.d_model, c.attention_bias);
+  make(LinearSlot::kO, c.d_model, c.q_width(), c.attention_bias);
+  make(LinearSlot::kGate, c.d_ff, c.d_model, c.mlp_bias);
+  make(LinearSlot::kUp, c.d_ff, c.d_model, c.mlp_bias);
+  make(LinearSlot::kDown, c.d_model, c.d_ff, c.mlp_bias);
   return weights;
 }
 
-Result<OuterWeights> SyntheticWeights::outer(base::ThreadPool& pool) const {
+Result<OuterWeights> SyntheticWeights::outer() const {
   OuterWeights weights;
-  pool.parallel_for(config_.tied_embeddings ? 1 : 2, [&](int64_t which, int) {
-    (which == 0 ? weights.embedding : weights.lm_head) = synthetic_linear(
-        config_.n_vocab, config_.d_model, tensor::DType::kBF16, matrix_seed(static_cast<uint64_t>(which)));
-  });
+  weights.embedding =
+      synthetic_linear(config_.n_vocab, config_.d_model, tensor::DType::kBF16, matrix_seed(0));
+  if (!config_.tied_embeddings) {
+    weights.lm_head =
+        synthetic_linear(config_.n_vocab, config_.d_model, tensor::DType::kBF16, matrix_seed(1));
+  }
   weights.final_norm.assign(static_cast<size_t>(config_.d_model), 1.0F);
   return weights;
 }

@@ -21,8 +21,8 @@ class SyntheticWeights : public WeightSource {
  public:
   SyntheticWeights(const ModelConfig& config, const SyntheticOptions& options)  // `config` outlives it
       : config_(config), options_(options) {}
-  Result<LayerWeights> layer(int64_t layer, base::ThreadPool& pool) const override;
-  Result<OuterWeights> outer(base::ThreadPool& pool) const override;
+  Result<LayerWeights> layer(int64_t layer) const override;
+  Result<OuterWeights> outer() const override;
 
  private:
   uint64_t matrix_seed(uint64_t which) const;

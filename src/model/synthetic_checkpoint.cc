@@ -72,12 +72,11 @@ Status write_synthetic_checkpoint(const base::Json& config_json, uint64_t seed, 
   const std::string config_path = base::join_path(folder, "config.json");
   OCTAVO_ASSIGN_OR_RETURN(const ModelConfig config, parse_model_config(config_json, config_path));
   const ArchSpec& arch = *config.arch;
-  base::ThreadPool pool(0);
   const SyntheticWeights source(config, {tensor::DType::kBF16, seed});
   std::vector<format::TensorSpec> specs;
-  OCTAVO_ASSIGN_OR_RETURN(LayerWeights layer, source.layer(0, pool));
+  OCTAVO_ASSIGN_OR_RETURN(LayerWeights layer, source.layer(0));
   OuterWeights outer;
-  OCTAVO_ASSIGN_OR_RETURN(outer, source.outer(pool));
+  OCTAVO_ASSIGN_OR_RETURN(outer, source.outer());
   OCTAVO_RETURN_IF_ERROR(for_each_tensor(arch, outer, AddSpec{specs}));
   for (int64_t i = 0; i < config.n_layers; ++i) {
     OCTAVO_RETURN_IF_ERROR(for_each_tensor(arch, i, layer, AddSpec{specs}));
@@ -87,7 +86,7 @@ Status write_synthetic_checkpoint(const base::Json& config_json, uint64_t seed, 
   outer = {};
   for (int64_t i = 0; i < config.n_layers; ++i) {
     if (i > 0) {
-      OCTAVO_ASSIGN_OR_RETURN(layer, source.layer(i, pool));
+      OCTAVO_ASSIGN_OR_RETURN(layer, source.layer(i));
     }
     OCTAVO_RETURN_IF_ERROR(for_each_tensor(arch, i, layer, WriteTensor{writer}));
   }

@@ -180,8 +180,8 @@ Result<LinearWeight> read_checked_embedding(const CheckpointTensors& tensors, co
 }  // namespace
 
 Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
-                                int64_t layer, base::ThreadPool* pool) {
-  OCTAVO_ASSIGN_OR_RETURN(CheckpointTensors tensors, CheckpointTensors::open(checkpoint, pool));
+                                int64_t layer) {
+  OCTAVO_ASSIGN_OR_RETURN(CheckpointTensors tensors, CheckpointTensors::open(checkpoint));
   OCTAVO_ASSIGN_OR_RETURN(const LayerTensors found, find_layer(tensors, config, layer));
   LayerWeights out;
   OCTAVO_ASSIGN_OR_RETURN(out.input_norm, tensors.read_floats(found.input_norm));
@@ -197,9 +197,8 @@ Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const Mode
   return out;
 }
 
-Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config,
-                                base::ThreadPool* pool) {
-  OCTAVO_ASSIGN_OR_RETURN(CheckpointTensors tensors, CheckpointTensors::open(checkpoint, pool));
+Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config) {
+  OCTAVO_ASSIGN_OR_RETURN(CheckpointTensors tensors, CheckpointTensors::open(checkpoint));
   OCTAVO_ASSIGN_OR_RETURN(const OuterTensors found, find_outer(tensors, config));
   OuterWeights out;
   OCTAVO_ASSIGN_OR_RETURN(out.embedding, read_checked_embedding(tensors, found));
@@ -210,9 +209,8 @@ Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const Mode
   return out;
 }
 
-Result<LinearWeight> read_embedding(const format::Checkpoint& checkpoint, const ModelConfig& config,
-                                    base::ThreadPool* pool) {
-  OCTAVO_ASSIGN_OR_RETURN(CheckpointTensors tensors, CheckpointTensors::open(checkpoint, pool));
+Result<LinearWeight> read_embedding(const format::Checkpoint& checkpoint, const ModelConfig& config) {
+  OCTAVO_ASSIGN_OR_RETURN(CheckpointTensors tensors, CheckpointTensors::open(checkpoint));
   OuterTensors outer;
   OCTAVO_ASSIGN_OR_RETURN(outer.embedding, find_embedding(tensors, config, outer));
   return read_checked_embedding(tensors, outer);

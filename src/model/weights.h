@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "base/threads.h"
 #include "format/checkpoint.h"
 #include "tensor/buffer.h"
 #include "tensor/dtype.h"
@@ -61,21 +60,17 @@ struct OuterWeights {
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  // On the threads of `pool`.
-  virtual Result<LayerWeights> layer(int64_t layer, base::ThreadPool& pool) const = 0;
-  virtual Result<OuterWeights> outer(base::ThreadPool& pool) const = 0;
+  virtual Result<LayerWeights> layer(int64_t layer) const = 0;
+  virtual Result<OuterWeights> outer() const = 0;
 };
 
 // F16 tensors become F32 (exact). A linear may be F32, BF16, F16 or int8 (W8A8 in the layouts of
-// format::QuantLayout). Errors name the file and the tensor. All three read and check in parts, on the
-// threads of `pool` where there is one.
+// format::QuantLayout). Errors name the file and the tensor.
 Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
-                                int64_t layer, base::ThreadPool* pool = nullptr);
-Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config,
-                                base::ThreadPool* pool = nullptr);
+                                int64_t layer);
+Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config);
 // The final norm alone, or the embedding rows of some tokens, without the rest: what quantizing needs.
-Result<LinearWeight> read_embedding(const format::Checkpoint& checkpoint, const ModelConfig& config,
-                                    base::ThreadPool* pool = nullptr);
+Result<LinearWeight> read_embedding(const format::Checkpoint& checkpoint, const ModelConfig& config);
 
 // The first of n elements (F32, BF16 or F16) that is NaN or infinite.
 std::optional<int64_t> find_non_finite(tensor::DType dtype, const void* data, int64_t n);

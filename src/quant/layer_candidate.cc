@@ -118,12 +118,12 @@ bool are_alike(const LayerFolds& a, const LayerFolds& b, LinearSlot slot) {
 }  // namespace
 
 Result<LayerSource> read_layer_source(const format::Checkpoint& checkpoint, const model::ModelConfig& config,
-                                      int64_t layer, const LayerPolicy& policy, base::ThreadPool& pool) {
+                                      int64_t layer, const LayerPolicy& policy) {
   LayerSource source;
   source.layer = layer;
   source.config = &config;
   source.policy = policy;
-  OCTAVO_ASSIGN_OR_RETURN(source.weights, model::read_layer(checkpoint, config, layer, &pool));
+  OCTAVO_ASSIGN_OR_RETURN(source.weights, model::read_layer(checkpoint, config, layer));
   for (size_t slot = 0; slot < source.storage.size(); ++slot) {
     const std::string module = model::linear_name(*config.arch, layer, static_cast<LinearSlot>(slot));
     source.storage[slot] = storage_of(checkpoint, module);

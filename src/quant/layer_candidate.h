@@ -31,7 +31,7 @@ struct LayerSource {
   tensor::DType input_norm_storage{}, post_attention_norm_storage{};
 };
 Result<LayerSource> read_layer_source(const format::Checkpoint& checkpoint, const model::ModelConfig& config,
-                                      int64_t layer, const LayerPolicy& policy, base::ThreadPool& pool);
+                                      int64_t layer, const LayerPolicy& policy);
 
 // Whether and how a group may be smoothed. A factor goes into float weights only as a power of two, so that
 // folding does not round them; a bias in front of v's or up's rows counts as float.

@@ -25,7 +25,7 @@ struct Layer {
     checkpoint.emplace(golden.reopen(folder));
     config = model::parse_model_config(checkpoint->config(), "config.json").value();
     policy = resolve_policy(recipe, config).value();
-    source = read_layer_source(*checkpoint, config, 0, policy.layers[0], pool).value();
+    source = read_layer_source(*checkpoint, config, 0, policy.layers[0]).value();
     const model::LinearWeight embedding = model::read_embedding(*checkpoint, config).value();
     set.emplace(CalibrationSet::embed(random_samples(config.n_vocab), embedding).value());
     runner.emplace(config, embedding.dtype, kernels::Isa::kRef, pool);

@@ -98,7 +98,7 @@ class Pipeline {
   Status embed() {
     if (flight_.samples.empty()) return {};
     OCTAVO_ASSIGN_OR_RETURN(const model::LinearWeight embedding,
-                            model::read_embedding(flight_.source, flight_.config, &pool_));
+                            model::read_embedding(flight_.source, flight_.config));
     OCTAVO_ASSIGN_OR_RETURN(auto set, CalibrationSet::embed(flight_.samples, embedding));
     calibration_.emplace(std::move(set));
     search_ = choose_search_samples(*calibration_);
@@ -113,8 +113,7 @@ class Pipeline {
   // The next layer is on its way from the disk while this one computes.
   Status read() {
     const LayerPolicy& policy = flight_.policy.layers[static_cast<size_t>(*layer_)];
-    OCTAVO_ASSIGN_OR_RETURN(source_,
-                            read_layer_source(flight_.source, flight_.config, *layer_, policy, pool_));
+    OCTAVO_ASSIGN_OR_RETURN(source_, read_layer_source(flight_.source, flight_.config, *layer_, policy));
     const std::string next =
         std::string(flight_.config.arch->layers) + "." + std::to_string(*layer_ + 1) + ".";
     for (const format::TensorInfo* info : flight_.source.tensors()) {

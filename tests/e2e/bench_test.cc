@@ -52,8 +52,6 @@ TEST(Bench, RefusesByName) {
   EXPECT_NE(error_of({"bench", demo_model(), "--prefill", "12,x"}).find("'x'"), std::string::npos);
   EXPECT_NE(error_of({"bench", demo_model(), "--request-tokens", "12"}).find("such as 128+64"),
             std::string::npos);
-  EXPECT_NE(error_of({"bench", demo_model(), "--calibration", "12"}).find("such as 64x512"),
-            std::string::npos);
   EXPECT_NE(error_of({"bench", demo_model(), "--rows", "gem"}).find("did you mean 'gemm'?"),
             std::string::npos);
 }

@@ -42,8 +42,20 @@ GemmFWeights pack_gemm_f(const GemmFKernel& kernel, const void* w, std::span<con
 // Row `row` of w as floats, to[k]: exact.
 void gemm_f_unpack_row(const GemmFWeights& w, int64_t row, float* to);
 
-// x[m,k] row-major of the weights' dtype; y[m,n] f32 with row stride y_stride.
-void gemm_f(base::ThreadPool& pool, const void* x, const GemmFWeights& w, float* y, int64_t m,
-            int64_t y_stride, bool accumulate);
+// One of the products of the same rows: y[m, w.n] f32 with row stride y_stride.
+struct GemmFProduct {
+  const GemmFWeights* w;
+  float* y;
+  int64_t y_stride;
+};
+
+// x[m,k] row-major of the weights' dtype, which with k is the same for every product. One loop, as gemm_s8's.
+void gemm_f(base::ThreadPool& pool, const void* x, std::span<const GemmFProduct> products, int64_t m,
+            bool accumulate);
+inline void gemm_f(base::ThreadPool& pool, const void* x, const GemmFWeights& w, float* y, int64_t m,
+                   int64_t y_stride, bool accumulate) {
+  const GemmFProduct product = {&w, y, y_stride};
+  gemm_f(pool, x, {&product, 1}, m, accumulate);
+}
 
 }  // namespace octavo::kernels

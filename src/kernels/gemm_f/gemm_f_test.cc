@@ -315,6 +315,21 @@ TEST_P(GemmF, ARowIsTheSameForEveryBatchAndNumberOfThreads) {
   }
 }
 
+TEST_P(GemmF, ProductsSideBySideAreThoseOfEachAlone) {
+  Operands a(GetParam(), {5, 150, 70}), b(GetParam(), {5, 40, 70});
+  a.fill_random(3, 6);
+  b.fill_random(4, 6);
+  for (const auto* kernel : kernels_of_this_cpu(GetParam())) {
+    const GemmFWeights wide = a.pack(*kernel, true), narrow = b.pack(*kernel, false);
+    std::vector<float> alone(5 * 190), together(5 * 190);
+    gemm_f(pool_, a.x.data(), wide, alone.data(), 5, 190, false);
+    gemm_f(pool_, a.x.data(), narrow, alone.data() + 150, 5, 190, false);
+    const GemmFProduct products[] = {{&wide, together.data(), 190}, {&narrow, together.data() + 150, 190}};
+    gemm_f(pool_, a.x.data(), products, 5, false);
+    EXPECT_EQ(together, alone) << kernel->name;
+  }
+}
+
 TEST_P(GemmF, AnEmptyProductWritesNothing) {
   for (const auto* kernel : kernels_of_this_cpu(GetParam())) {
     for (const Shape shape : {Shape{0, 16, 8}, Shape{4, 0, 8}}) {

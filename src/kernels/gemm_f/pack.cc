@@ -16,7 +16,7 @@ GemmFWeights pack_gemm_f(const GemmFKernel& kernel, const void* w, std::span<con
   packed.k = k;
   packed.dtype = kernel.dtype;
   packed.kernel = &kernel;
-  packed.packed = tensor::Buffer(static_cast<size_t>(kernel.layout.n_panels(n) * stride));
+  packed.packed = tensor::Buffer::for_weights(static_cast<size_t>(kernel.layout.n_panels(n) * stride));
   packed.bias.assign(bias.begin(), bias.end());
   for_each_panel(pool, kernel.layout.n_panels(n), [&](int64_t panel, int) {
     const int64_t begin = panel * kernel.layout.panel_n;

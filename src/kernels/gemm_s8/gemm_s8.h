@@ -45,9 +45,22 @@ GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::spa
                            std::span<const float> bias, int64_t n, int64_t k, int32_t zero_point = 0,
                            base::ThreadPool* pool = nullptr);
 
-// x[m,k] row-major codes, x_scale[m], y[m,n] row-major with row stride y_stride.
-void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& w, float* y,
-             int64_t m, int64_t y_stride, bool accumulate);
+// One of the products of the same rows: y[m, w.n] row-major with row stride y_stride.
+struct GemmS8Product {
+  const GemmS8Weights* w;
+  float* y;
+  int64_t y_stride;
+};
+
+// x[m,k] row-major codes, x_scale[m]; every product's k is the same. Their tasks are handed out as one
+// loop's: q, k and v wait for one another once, not three times. At most TasksSideBySide::kMaxProducts.
+void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale,
+             std::span<const GemmS8Product> products, int64_t m, bool accumulate);
+inline void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& w,
+                    float* y, int64_t m, int64_t y_stride, bool accumulate) {
+  const GemmS8Product product = {&w, y, y_stride};
+  gemm_s8(pool, x, x_scale, {&product, 1}, m, accumulate);
+}
 
 // The int32 sums alone, corrected, for the exactness tests: sums[m,n].
 void gemm_s8_sums(base::ThreadPool& pool, const int8_t* x, const GemmS8Weights& w, int32_t* sums, int64_t m);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -257,6 +258,28 @@ TEST(GemmS8, ARowIsTheSameForEveryBatchAndNumberOfThreads) {
         ASSERT_EQ(std::memcmp(few.data(), expected.data() + begin * n, few.size() * sizeof(float)), 0)
             << kernel->name;
       }
+    }
+  }
+}
+
+TEST(GemmS8, ProductsSideBySideAreThoseOfEachAlone) {
+  base::ThreadPool pool(3);
+  for (const auto* kernel : kernels_of_this_cpu()) {
+    for (const int64_t m : {1, 70}) {
+      Operands a({m, 300, 130}, 5), b({m, 17, 130}, 6), c({m, 128, 130}, 7);
+      const std::array<GemmS8Weights, 3> packed = {a.pack(*kernel, true), b.pack(*kernel, false),
+                                                   c.pack(*kernel, true)};
+      std::array<std::vector<float>, 3> alone, together;
+      std::array<GemmS8Product, 3> products;
+      for (size_t i = 0; i < 3; ++i) {
+        const int64_t n = packed[i].n;
+        alone[i].resize(static_cast<size_t>(m * n));
+        together[i].resize(alone[i].size());
+        gemm_s8(pool, a.x.data(), a.x_scale.data(), packed[i], alone[i].data(), m, n, false);
+        products[i] = {&packed[i], together[i].data(), n};
+      }
+      gemm_s8(pool, a.x.data(), a.x_scale.data(), products, m, false);
+      EXPECT_EQ(together, alone) << kernel->name << " " << m;
     }
   }
 }

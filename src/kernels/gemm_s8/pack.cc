@@ -11,7 +11,6 @@ namespace octavo::kernels {
 namespace {
 
 int32_t start_sum(GemmS8Offset offset, int32_t zero_point, std::span<const int8_t> row) {
-  if (zero_point == 0 && offset != GemmS8Offset::kNegativeWeights) return 0;
   int32_t sum = 0, negative_sum = 0;  // k <= kGemmS8MaxK: of 26 bits
   for (const int8_t code : row) {
     sum += code;
@@ -41,7 +40,7 @@ GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::spa
   packed.n = n;
   packed.k = k;
   packed.kernel = &kernel;
-  packed.packed = tensor::Buffer(static_cast<size_t>(layout.n_panels(n) * stride));
+  packed.packed = tensor::Buffer::for_weights(static_cast<size_t>(layout.n_panels(n) * stride));
   packed.scale.assign(w_scale.begin(), w_scale.end());
   packed.bias.assign(bias.begin(), bias.end());
   auto* out = packed.packed.as<std::byte>();
