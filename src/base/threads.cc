@@ -226,6 +226,7 @@ ThreadPool::ThreadPool(int n_threads) : state_(std::make_unique<State>()) {
   // With more threads than cores a spinning one only keeps a working one off its core.
   state_->n_spins = wanted <= cores ? kSpins : 0;
   state_->workers.reserve(static_cast<size_t>(wanted - 1));
+  state_->shares = std::vector<State::Share>(static_cast<size_t>(wanted));
   for (int thread = 1; thread < wanted; ++thread) {
     try {
       state_->workers.emplace_back([state = state_.get(), thread] { state->work(thread); });
@@ -233,7 +234,6 @@ ThreadPool::ThreadPool(int n_threads) : state_(std::make_unique<State>()) {
       break;  // the system's thread limit: the pool works with those it got
     }
   }
-  state_->shares = std::vector<State::Share>(state_->workers.size() + 1);
 }
 
 ThreadPool::~ThreadPool() {
@@ -255,7 +255,7 @@ void ThreadPool::parallel_for(int64_t n_tasks, TaskRef task) {
   state.n_tasks = n_tasks;
   state.n_shares = std::clamp<int64_t>(n_tasks, 1, n_threads());
   OCTAVO_CHECK(n_tasks / state.n_shares + 1 < int64_t{1} << State::kCountBits);
-  ++state.loop_number;
+  state.loop_number = (state.loop_number + 1) & ((uint64_t{1} << (64 - State::kCountBits)) - 1);
   if (n_tasks <= 1 || state.workers.empty()) {
     state.run_tasks(0);
     state.end_loop();

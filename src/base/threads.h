@@ -47,9 +47,9 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int n_threads() const;
-  // Calls task(i, thread) for i in [0, n_tasks), each once, in any order, on the workers and the caller, with
-  // thread in [0, n_threads()); returns when all are done. Not reentrant; one caller at a time.
-  // When a task throws, no new one begins and the first exception comes out here.
+  // Calls task(i, thread) for i in [0, n_tasks), n_tasks < 2^24, each once, in any order, on the workers and
+  // the caller, with thread in [0, n_threads()); returns when all are done. Not reentrant; one caller at a
+  // time. When a task throws, no new one begins and the first exception comes out here.
   void parallel_for(int64_t n_tasks, TaskRef task);
 
  private:

@@ -86,8 +86,8 @@ Result<Row> order_of_sums(const KernelSubject& s, kernels::Isa isa, const kernel
 
 Result<Row> order_of_blocks(const KernelSubject& s, kernels::Isa isa, int64_t context) {
   const model::ModelConfig& c = s.config;
-  const auto n_parts = static_cast<int64_t>(s.pool.n_threads());
   const int64_t n_blocks = model::KvCache::blocks_for(context);
+  const int64_t n_parts = std::min<int64_t>(s.pool.n_threads(), n_blocks);
   AttentionWork work(c, isa, s.pool, n_parts, context, /*from_memory=*/true);
   const auto whole = [&](int64_t i) {
     const kernels::AttentionSequence last = {0, 1, context - 1, work.blocks(i)};

@@ -1,6 +1,8 @@
 // Called by bench/session.cc for the rows `quantize` and `load`.
 #include "bench/scratch_folder.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -18,18 +20,19 @@ Result<ScratchFolder> ScratchFolder::create() {
   std::error_code error;
   const fs::path parent = fs::temp_directory_path(error);
   if (error) return io_error("the folder for temporary files ($TMPDIR) cannot be used: " + error.message());
-  OCTAVO_ASSIGN_OR_RETURN(base::AtomicFolder folder,
-                          base::AtomicFolder::create((parent / "octavo-bench").string()));
+  OCTAVO_ASSIGN_OR_RETURN(
+      base::AtomicFolder folder,
+      base::AtomicFolder::create((parent / ("octavo-bench-" + std::to_string(::getpid()))).string()));
   return ScratchFolder(std::move(folder));
 }
 
-Status ScratchFolder::write_float(std::string_view shape, int64_t n_layers) const {
+Status ScratchFolder::write_float(std::string_view shape, int64_t n_layers, const Progress* progress) const {
   OCTAVO_ASSIGN_OR_RETURN(base::Json config, shape_config(shape));
   config.set("num_hidden_layers", n_layers);
   std::error_code error;
   fs::create_directory(float_model(), error);
   if (error) return io_error("cannot make " + float_model() + ": " + error.message());
-  return model::write_synthetic_checkpoint(config, /*seed=*/1, float_model());
+  return model::write_synthetic_checkpoint(config, /*seed=*/1, float_model(), progress);
 }
 
 Status ScratchFolder::round_to_int8(int n_threads, Progress* progress) const {

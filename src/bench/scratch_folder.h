@@ -21,7 +21,7 @@ class ScratchFolder {
 
   // Writes a bf16 checkpoint of `shape` (shapes.h) with n_layers layers to float_model(). Errors: a disk
   // without room.
-  Status write_float(std::string_view shape, int64_t n_layers) const;
+  Status write_float(std::string_view shape, int64_t n_layers, const Progress* progress) const;
   // Rounds it into int8_model() (the recipe rtn-w8a8).
   Status round_to_int8(int n_threads, Progress* progress) const;
 

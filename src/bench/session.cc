@@ -168,7 +168,7 @@ Status Session::make_files() {
   scratch_.emplace(std::move(scratch));
   if (checkpoint_) return {};
   show("writing " + shape_);
-  return scratch_->write_float(plan_.synthetic, config_.n_layers);
+  return scratch_->write_float(plan_.synthetic, config_.n_layers, progress_);
 }
 
 Status Session::run_quantize() {

@@ -28,7 +28,7 @@ struct PanelLayout {
   int64_t panel_bytes(int64_t row_bytes) const { return n_lanes(row_bytes) * panel_n * kLaneBytes; }
 };
 
-// Calls pack(panel) for each panel: on the pool's threads, or here where there is none.
+// Calls pack(panel, thread) for each panel: on the pool's threads, or here where there is none.
 void for_each_panel(base::ThreadPool* pool, int64_t n_panels, base::TaskRef pack);
 
 // w: n rows of row_bytes, contiguous. Panel p goes to out + p * panel_stride_bytes.

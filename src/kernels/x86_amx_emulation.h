@@ -45,7 +45,6 @@ class EmulatedTiles {
     }
   }
   void release() { *this = {}; }
-  bool configured() const { return configured_; }
 
   void zero(int t) { usable(t).lanes = {}; }
   void load(int t, const void* base, int64_t stride) {

@@ -80,15 +80,12 @@ bool Linear::reads_rows_of(const Linear& other) const {
 
 void Linear::forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_stride,
                      bool accumulate) const {
-  OCTAVO_CHECK(x.form == input_form() && x.k == k());
-  if (const auto* w = std::get_if<GemmS8Weights>(&packed_)) {
-    kernels::gemm_s8(pool, static_cast<const int8_t*>(x.data), x.scale, *w, y, x.m, y_stride, accumulate);
-  } else {
-    kernels::gemm_f(pool, x.data, std::get<GemmFWeights>(packed_), y, x.m, y_stride, accumulate);
-  }
+  const LinearCall call = {this, y, y_stride};
+  forward_all(pool, x, {&call, 1}, accumulate);
 }
 
-void Linear::forward_all(base::ThreadPool& pool, const Rows& x, std::span<const LinearCall> calls) {
+void Linear::forward_all(base::ThreadPool& pool, const Rows& x, std::span<const LinearCall> calls,
+                         bool accumulate) {
   constexpr size_t kMax = kernels::TasksSideBySide::kMaxProducts;
   OCTAVO_CHECK(!calls.empty() && calls.size() <= kMax);
   std::array<kernels::GemmS8Product, kMax> s8;
@@ -102,10 +99,9 @@ void Linear::forward_all(base::ThreadPool& pool, const Rows& x, std::span<const 
   }
   if (x.form == kernels::RowForm::kS8) {
     kernels::gemm_s8(pool, static_cast<const int8_t*>(x.data), x.scale, std::span(s8).first(calls.size()),
-                     x.m,
-                     /*accumulate=*/false);
+                     x.m, accumulate);
   } else {
-    kernels::gemm_f(pool, x.data, std::span(f).first(calls.size()), x.m, /*accumulate=*/false);
+    kernels::gemm_f(pool, x.data, std::span(f).first(calls.size()), x.m, accumulate);
   }
 }
 

@@ -56,7 +56,8 @@ class Linear {
   void forward(base::ThreadPool& pool, const Rows& x, float* y, int64_t y_stride,
                bool accumulate = false) const;
   // The same for several that read the same rows, in one loop over their tasks.
-  static void forward_all(base::ThreadPool& pool, const Rows& x, std::span<const LinearCall> calls);
+  static void forward_all(base::ThreadPool& pool, const Rows& x, std::span<const LinearCall> calls,
+                          bool accumulate = false);
 
  private:
   std::variant<std::monostate, kernels::GemmFWeights, kernels::GemmS8Weights> packed_;

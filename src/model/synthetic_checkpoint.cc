@@ -68,7 +68,8 @@ struct WriteTensor {
 
 }  // namespace
 
-Status write_synthetic_checkpoint(const base::Json& config_json, uint64_t seed, const std::string& folder) {
+Status write_synthetic_checkpoint(const base::Json& config_json, uint64_t seed, const std::string& folder,
+                                  const Progress* progress) {
   const std::string config_path = base::join_path(folder, "config.json");
   OCTAVO_ASSIGN_OR_RETURN(const ModelConfig config, parse_model_config(config_json, config_path));
   const ArchSpec& arch = *config.arch;
@@ -85,6 +86,8 @@ Status write_synthetic_checkpoint(const base::Json& config_json, uint64_t seed, 
   OCTAVO_RETURN_IF_ERROR(for_each_tensor(arch, outer, WriteTensor{writer}));
   outer = {};
   for (int64_t i = 0; i < config.n_layers; ++i) {
+    if (progress != nullptr && progress->cancelled())
+      return cancelled("writing " + folder + " was interrupted");
     if (i > 0) {
       OCTAVO_ASSIGN_OR_RETURN(layer, source.layer(i));
     }

@@ -205,10 +205,14 @@ Status compare_tensor(const format::Checkpoint& written, const std::string& name
 Status TargetWriter::compare(const std::string& folder, base::ThreadPool& pool) const {
   OCTAVO_ASSIGN_OR_RETURN(const format::Checkpoint written, format::Checkpoint::open(folder));
   const std::vector<std::pair<std::string, uint64_t>> tensors(checksums_.begin(), checksums_.end());
+  // Each reader holds a part of kPartBytes: so many of them, however many threads there are.
+  constexpr size_t kReaders = 8;
   std::vector<Status> statuses(tensors.size());
-  pool.parallel_for(std::ssize(tensors), [&](int64_t i, int) {
-    const auto& [name, expected] = tensors[static_cast<size_t>(i)];
-    statuses[static_cast<size_t>(i)] = compare_tensor(written, name, expected);
+  pool.parallel_for(kReaders, [&](int64_t reader, int) {
+    for (size_t i = static_cast<size_t>(reader); i < tensors.size(); i += kReaders) {
+      const auto& [name, expected] = tensors[i];
+      statuses[i] = compare_tensor(written, name, expected);
+    }
   });
   for (const Status& status : statuses) OCTAVO_RETURN_IF_ERROR(status);
   if (written.tensors().size() == checksums_.size()) return {};

@@ -14,7 +14,7 @@ class Buffer {
   // n_bytes are not initialized unless `zeroed`.
   explicit Buffer(size_t n_bytes, bool zeroed = false);
   // For what lives as long as a model and is streamed in each step: many such buffers lie side by side on 2
-  // MiB pages. Their memory goes back to the system when the last of its neighbours is freed.
+  // MiB pages.
   static Buffer for_weights(size_t n_bytes);
 
   size_t size_bytes() const { return empty() ? 0 : bytes_.get_deleter().n_bytes; }
@@ -34,6 +34,7 @@ class Buffer {
   struct Free {
     size_t n_bytes = 0;
     std::shared_ptr<void> mapping;  // where the bytes lie, or null: on the heap
+    bool is_shared = false;         // the mapping has other buffers' bytes too
     void operator()(void* bytes);
   };
   std::unique_ptr<void, Free> bytes_{nullptr, Free()};

@@ -38,6 +38,7 @@ void run_task(const TaskGrid::Task& task, const void* x, const GemmFProduct& pro
 void gemm_f(base::ThreadPool& pool, const void* x, std::span<const GemmFProduct> products, int64_t m,
             bool accumulate) {
   const base::FlushDenormals flush;  // the caller takes tasks too
+  OCTAVO_CHECK(products.size() <= TasksSideBySide::kMaxProducts);
   std::array<TaskGrid, TasksSideBySide::kMaxProducts> grids;
   TasksSideBySide tasks;
   for (size_t i = 0; i < products.size(); ++i) {

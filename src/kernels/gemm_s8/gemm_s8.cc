@@ -49,6 +49,7 @@ void run_task(const TaskGrid::Task& task, const int8_t* x, const GemmS8Weights& 
 void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale,
              std::span<const GemmS8Product> products, int64_t m, bool accumulate) {
   const base::FlushDenormals flush;  // the caller takes tasks too
+  OCTAVO_CHECK(products.size() <= TasksSideBySide::kMaxProducts);
   std::array<TaskGrid, TasksSideBySide::kMaxProducts> grids;
   TasksSideBySide tasks;
   for (size_t i = 0; i < products.size(); ++i) {
