@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/check.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/text_format.h"
@@ -14,7 +15,7 @@ namespace octavo::cli {
 namespace {
 
 constexpr std::string_view kMagic = "octavo run-batch 1 ";
-constexpr size_t kMaxRecordBytes = size_t{1} << 30;
+constexpr size_t kMaxRecordBytes = BatchJournal::kMaxAnswerBytes + 256;
 constexpr auto kSyncInterval = std::chrono::seconds(1);
 
 // The word up to the next space, and the rest after it.
@@ -102,6 +103,7 @@ const BatchJournal::Place* BatchJournal::find(uint64_t line) const {
 }
 
 Status BatchJournal::append(uint64_t line, uint64_t line_hash, bool failed, std::string_view answer) {
+  OCTAVO_CHECK(answer.size() <= kMaxAnswerBytes);
   std::string record = std::to_string(line) + " " + base::hex(line_hash) + (failed ? " failed " : " ok ");
   record += checksum(record, answer) + " ";
   const Place place{

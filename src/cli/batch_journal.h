@@ -18,6 +18,8 @@ namespace octavo::cli {
 
 class BatchJournal {
  public:
+  static constexpr size_t kMaxAnswerBytes = size_t{1} << 30;
+
   // Opens or creates the file, locked against other runs, and reads what it holds. A file that is no journal
   // is refused and left as it is.
   static Result<BatchJournal> open(const std::string& path);
@@ -38,7 +40,8 @@ class BatchJournal {
   int64_t n_failed() const { return n_failed_; }
   uint64_t last_line() const { return last_line_; }  // the largest that is answered
 
-  // At most a second of answers is lost in a power cut, none when only the process dies.
+  // answer: of at most kMaxAnswerBytes. At most a second of answers is lost in a power cut, none when only
+  // the process dies.
   Status append(uint64_t line, uint64_t line_hash, bool failed, std::string_view answer);
   Status sync() { return file_.sync(); }
   Result<std::string> read(const Place& place) const;

@@ -159,9 +159,17 @@ Result<Json> BatchRun::answer(Task& task) {
 
 Status BatchRun::record(const Task& task, const Result<Json>& response) {
   const std::string id = identity_.answer_id(task.line, task.line_hash);
-  const std::string text = openai::batch_answer_json(task.request, id, response).dump();
+  std::string text = openai::batch_answer_json(task.request, id, response).dump();
+  bool has_failed = !response.ok();
+  if (text.size() > BatchJournal::kMaxAnswerBytes) {
+    const Status refused =
+        invalid_argument("the answer is longer than " + base::format_bytes(BatchJournal::kMaxAnswerBytes) +
+                         "; ask for fewer log-probabilities");
+    text = openai::batch_answer_json(task.request, id, refused).dump();
+    has_failed = true;
+  }
   const std::lock_guard lock(journal_mutex_);
-  OCTAVO_RETURN_IF_ERROR(journal_.append(task.line, task.line_hash, !response.ok(), text));
+  OCTAVO_RETURN_IF_ERROR(journal_.append(task.line, task.line_hash, has_failed, text));
   ++counts_.n_answered;
   return {};
 }
@@ -323,9 +331,8 @@ Status write_answers(const base::InputFile& input, const BatchJournal& journal, 
 
 Result<AnswersCheck> check_answers(const base::InputFile& input, const BatchIdentity& identity,
                                    const std::string& path) {
-  constexpr size_t kMaxAnswerBytes = size_t{1} << 30;
   OCTAVO_ASSIGN_OR_RETURN(const base::InputFile file, base::InputFile::open(path));
-  LineReader requests(input), answers(file, kMaxAnswerBytes);
+  LineReader requests(input), answers(file, BatchJournal::kMaxAnswerBytes);
   Line request, answer;
   AnswersCheck check;
   for (;;) {
@@ -336,7 +343,8 @@ Result<AnswersCheck> check_answers(const base::InputFile& input, const BatchIden
       check.is_whole = is_there == is_answered;
       return check;
     }
-    const auto object = base::parse_json(answer.text);
+    const auto object = base::parse_json(answer.text, {.max_bytes = BatchJournal::kMaxAnswerBytes,
+                                                       .max_nodes = BatchJournal::kMaxAnswerBytes});
     const Json* id = object.ok() ? object->find("id") : nullptr;
     const std::string expected = "batch_req-" + identity.answer_id(request.number, request.hash);
     if (id == nullptr || *id != Json(expected)) return check;
