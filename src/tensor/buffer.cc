@@ -1,6 +1,6 @@
-// Large buffers are mappings, of their own or with others: they go back to the system when they are freed. From the heap, one
-// layer's matrices after another leave holes: quantizing 36 layers of 6 MiB then peaks at 90 MiB instead
-// of 34.
+// Large buffers are mappings, of their own or with others: they go back to the system when they are freed.
+// From the heap, one layer's matrices after another leave holes: quantizing 36 layers of 6 MiB then peaks at
+// 90 MiB instead of 34.
 #include "tensor/buffer.h"
 
 #include <sys/mman.h>

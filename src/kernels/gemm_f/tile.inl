@@ -19,7 +19,7 @@ constexpr int64_t kPrefetchBytes = 2048;
 // has that k: kPairStep * pair + kParityStep * parity inside its block of 32.
 struct Bf16Panel {
   using Element = uint16_t;
-  static constexpr int kRows = kTileRows;  // of a tile
+  static constexpr int kRows = kTileRows;                        // of a tile
   static constexpr int64_t kPairStep = 1, kParityStep = kPairs;  // the even half, the odd half
   template <int parity>
   static F32x16 weights(const std::byte* panel, int64_t pair, int v) {
@@ -181,8 +181,8 @@ void run(const GemmFBlock& block) {
     const auto pass_at = k_begin * static_cast<int64_t>(sizeof(Element)) * kPanel;
     for (int64_t p = 0; p < n_panels; ++p) {
       add_rows<Panel, Panel::kRows>(widened, block.m, x_stride,
-                                 block.panels + p * block.panel_stride_bytes + pass_at, n_blocks,
-                                 sums + p * kPanel, sums_stride);
+                                    block.panels + p * block.panel_stride_bytes + pass_at, n_blocks,
+                                    sums + p * kPanel, sums_stride);
     }
   }
   write_block(block, sums, sums_stride);
