@@ -19,8 +19,10 @@ namespace {
 constexpr double kRunSeconds = 0.05;  // calls of one run together
 
 // Seconds of a call; a run makes so many that its time can be told. The calls are counted through all runs,
-// so that going round copies of an operand never comes back to one that the cache still holds.
-Result<std::vector<double>> time_kernel(const KernelSubject& s, const std::function<void(int64_t)>& call) {
+// so that going round copies of an operand never comes back to one that the cache still holds. reads: null
+// where the kernel does not wait for memory.
+Result<std::vector<double>> time_kernel(const KernelSubject& s, ReadsInTurns* reads,
+                                        const std::function<void(int64_t)>& call) {
   int64_t n_made = 0;
   const auto time_calls = [&](int64_t n_calls) {
     const Stopwatch watch;
@@ -29,7 +31,10 @@ Result<std::vector<double>> time_kernel(const KernelSubject& s, const std::funct
   };
   const double once = time_calls(1);
   const auto n_calls = std::max<int64_t>(1, static_cast<int64_t>(kRunSeconds / std::max(once, 1e-7)));
-  return repeat(s.repetitions, true, s.progress, [&]() -> Result<double> { return time_calls(n_calls); });
+  return repeat(s.repetitions, true, s.progress, [&]() -> Result<double> {
+    if (reads != nullptr) reads->measure(s.pool);
+    return time_calls(n_calls);
+  });
 }
 
 struct Product {
@@ -61,14 +66,15 @@ Result<Row> gemm_row(const KernelSubject& s, kernels::Isa isa, const Product& pr
     x.as<uint8_t>()[i] = static_cast<uint8_t>(is_s8 || i % 2 == 0 ? i * 167 : 0x3f + (i & 2));
   }
   const model::Rows rows = {first.input_form(), x.data(), is_s8 ? scale.data() : nullptr, m, product.k};
-  OCTAVO_ASSIGN_OR_RETURN(const std::vector<double> seconds, time_kernel(s, [&](int64_t i) {
-                            copies[static_cast<size_t>(i) % copies.size()].forward(s.pool, rows,
-                                                                                   y.as<float>(), product.n);
-                          }));
+  ReadsInTurns reads;
+  OCTAVO_ASSIGN_OR_RETURN(
+      const std::vector<double> seconds, time_kernel(s, m == 1 ? &reads : nullptr, [&](int64_t i) {
+        copies[static_cast<size_t>(i) % copies.size()].forward(s.pool, rows, y.as<float>(), product.n);
+      }));
   const double ops = 2.0 * static_cast<double>(m) * static_cast<double>(product.n * product.k);
   const auto bytes = static_cast<double>(first.packed_bytes());
   const FloorSeconds floor = floor_seconds(
-      s.machine, isa, {is_s8 ? ops : 0, is_s8 ? 0 : ops, copies.size() > 1 || m == 1 ? bytes : 0});
+      reads.in(s.machine), isa, {is_s8 ? ops : 0, is_s8 ? 0 : ops, copies.size() > 1 || m == 1 ? bytes : 0});
   Row row;
   row.work = "gemm";
   row.shape = std::string(product.name) + " " + std::to_string(product.n) + "x" + std::to_string(product.k);
@@ -110,7 +116,9 @@ Result<std::vector<Row>> gemm_rows(const KernelSubject& s, kernels::Isa isa, con
 Result<Row> attention_row(const KernelSubject& s, kernels::Isa isa, int64_t m, int64_t context) {
   const model::ModelConfig& c = s.config;
   AttentionWork work(c, isa, s.pool, m, context, /*from_memory=*/m == 1);
-  OCTAVO_ASSIGN_OR_RETURN(const std::vector<double> seconds, time_kernel(s, [&](int64_t i) {
+  ReadsInTurns reads;
+  OCTAVO_ASSIGN_OR_RETURN(const std::vector<double> seconds,
+                          time_kernel(s, m == 1 ? &reads : nullptr, [&](int64_t i) {
                             const kernels::AttentionSequence last = {0, m, context - m, work.blocks(i)};
                             work.run({&last, 1});
                           }));
@@ -119,7 +127,7 @@ Result<Row> attention_row(const KernelSubject& s, kernels::Isa isa, int64_t m, i
       static_cast<double>(m) * (static_cast<double>(context) - static_cast<double>(m - 1) / 2);
   const double ops = 4.0 * n_scores * static_cast<double>(c.n_heads * c.head_dim);
   const double bytes = work.layer_bytes();
-  const FloorSeconds floor = floor_seconds(s.machine, isa, {0, ops, m == 1 ? bytes : 0});
+  const FloorSeconds floor = floor_seconds(reads.in(s.machine), isa, {0, ops, m == 1 ? bytes : 0});
   Row row;
   row.work = "attention";
   row.shape =

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/memory.h"
+#include "bench/row.h"
 #include "kernels/peak.h"
 
 namespace octavo::bench {
@@ -55,6 +56,17 @@ Machine measure_quickly(base::ThreadPool& pool, kernels::Isa isa) {
   machine.isas.push_back({isa, kernels::measured_peak(pool, isa, kernels::PeakOf::kS8),
                           kernels::measured_peak(pool, isa, kernels::PeakOf::kBF16), 0});
   return machine;
+}
+
+void ReadsInTurns::measure(base::ThreadPool& pool) {
+  constexpr int64_t kBufferBytes = int64_t{256} << 20;
+  bandwidths_.push_back(kernels::measured_read_bandwidth(pool, kBufferBytes, 3));
+}
+
+Machine ReadsInTurns::in(const Machine& machine) const {
+  Machine now = machine;
+  if (!bandwidths_.empty()) now.read_bandwidth = median(bandwidths_);
+  return now;
 }
 
 FloorSeconds floor_seconds(const Machine& machine, kernels::Isa isa, const Floor& floor) {

@@ -31,6 +31,17 @@ Machine measure_machine(base::ThreadPool& pool, Progress* progress);
 // What the decoder of `isa` is compared with, in some tenths of a second; no name, no memory.
 Machine measure_quickly(base::ThreadPool& pool, kernels::Isa isa);
 
+// A virtual machine's read bandwidth may change by half within seconds. A row that waits for memory measures
+// it in turns with its runs and is set against their median.
+class ReadsInTurns {
+ public:
+  void measure(base::ThreadPool& pool);
+  Machine in(const Machine& machine) const;  // with that bandwidth; as it is where none was measured
+
+ private:
+  std::vector<double> bandwidths_;
+};
+
 // What work takes at least: the slower of its arithmetic, each kind at its peak, and its reads.
 struct Floor {
   double s8_ops = 0, float_ops = 0;  // multiplications and additions

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/memory.h"
-#include "kernels/peak.h"
 #include "model/step_profile.h"
 
 namespace octavo::bench {
@@ -13,7 +12,6 @@ namespace octavo::bench {
 namespace {
 
 constexpr int64_t kDecodeSteps = 16;  // of a run
-constexpr int64_t kReadBytes = int64_t{256} << 20;
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -144,18 +142,15 @@ Result<Row> decode_row(const Subject& s, int64_t batch, int64_t context) {
   row.unit = "tok/s";
   const int64_t start = round_up(context, kernels::kKvBlockTokens);
   Loop loop(s.model, batch, start + kDecodeSteps, s.kv_type);
-  // A virtual machine's bandwidth may change by half within seconds: it is measured in turns with the steps.
-  Machine machine = s.machine;
-  std::vector<double> bandwidths;
+  ReadsInTurns reads;
   const auto once = [&]() -> Result<double> {
-    bandwidths.push_back(kernels::measured_read_bandwidth(s.pool, kReadBytes, 3));
+    reads.measure(s.pool);
     OCTAVO_RETURN_IF_ERROR(loop.pretend(start));
     OCTAVO_ASSIGN_OR_RETURN(const LoopSeconds seconds, loop.decode(kDecodeSteps));
     return seconds.total(s.n_layers, s.model.config().n_layers);
   };
   OCTAVO_ASSIGN_OR_RETURN(const std::vector<double> seconds, repeat(s.repetitions, true, s.progress, once));
-  machine.read_bandwidth = median(bandwidths);
-  const FloorSeconds floor = floor_seconds(machine, s.isa, decode_floor(s, batch, start));
+  const FloorSeconds floor = floor_seconds(reads.in(s.machine), s.isa, decode_floor(s, batch, start));
   set_rate(row, static_cast<double>(batch * kDecodeSteps), seconds,
            floor.seconds > 0 ? static_cast<double>(batch) / floor.seconds : 0);
   row.limit_of = floor.limit_of;

@@ -1,8 +1,6 @@
 // Called by bench/session.cc for the rows `quantize` and `load`.
 #include "bench/scratch_folder.h"
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -20,9 +18,9 @@ Result<ScratchFolder> ScratchFolder::create() {
   std::error_code error;
   const fs::path parent = fs::temp_directory_path(error);
   if (error) return io_error("the folder for temporary files ($TMPDIR) cannot be used: " + error.message());
-  OCTAVO_ASSIGN_OR_RETURN(
-      base::AtomicFolder folder,
-      base::AtomicFolder::create((parent / ("octavo-bench-" + std::to_string(::getpid()))).string()));
+  // One name for all, so that what a killed run left is found and removed.
+  OCTAVO_ASSIGN_OR_RETURN(base::AtomicFolder folder,
+                          base::AtomicFolder::create((parent / "octavo-bench").string()));
   return ScratchFolder(std::move(folder));
 }
 

@@ -30,6 +30,11 @@ struct F32Operand {  // [k][stride]
   }
 };
 
+// Whether C vectors are all tokens of a row of K. Then few rows of queries wait for memory, and each line
+// that is read asks for the one in its place in the next block, which the hardware's prefetcher finds too
+// late; with fewer vectors at once Prefetch (tile.inl) asks.
+constexpr bool takes_whole_rows(int n_vectors) { return 16 * n_vectors >= kKvBlockTokens; }
+
 // sums[r][c] of positions k and k + 1 (kParity 0 or 1) gets a[r,k] * b[k, columns of vector c], fused.
 template <int R, int C, int kParity, class Operand>
 inline void add_position(const float* a, int64_t a_stride, const Operand& b, int64_t column, int64_t k,
@@ -37,9 +42,7 @@ inline void add_position(const float* a, int64_t a_stride, const Operand& b, int
   F32x16 values[C];
   for (int c = 0; c < C; ++c) {
     values[c] = b.template at<kParity>(k, column + 16 * c);
-    // Few rows: a thread reads faster than the hardware's prefetcher finds the next block. With fewer columns
-    // at once Prefetch (tile.inl) asks.
-    if constexpr (C == 4) b.template ask_for_next<kParity>(k, column + 16 * c);
+    if constexpr (takes_whole_rows(C)) b.template ask_for_next<kParity>(k, column + 16 * c);
   }
   for (int r = 0; r < R; ++r) {
     const F32x16 x = broadcast(a[r * a_stride + k + kParity]);
