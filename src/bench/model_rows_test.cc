@@ -20,7 +20,8 @@ TEST(ModelRows, ADecodeStepReadsWeightsOnceAndEachSequencesKeysAndValues) {
                                          "synthetic", {isa, &pool});
   ASSERT_TRUE(model.ok());
   const Machine machine;
-  const Subject subject = {"qwen3-0.6b", **model, pool, isa, machine, /*n_layers=*/28, /*repetitions=*/1};
+  const Subject subject = {"qwen3-0.6b",         **model, pool,   isa, machine, /*n_layers=*/28,
+                           model::KvType::kAuto, {},      nullptr};
   const Floor empty = decode_floor(subject, 1, 0);
   const double weights = 28.0 * 1024 * (2 * 2048 + 2 * 1024 + 3 * 3072) + 2.0 * 1000 * 1024;
   EXPECT_NEAR(empty.bytes, weights, 0.01 * weights);  // and scales and norms
