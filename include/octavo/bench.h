@@ -30,6 +30,7 @@ struct BenchOptions {
   std::vector<std::pair<int64_t, int64_t>> request_tokens = {{128, 64}, {1024, 128}};
   int64_t calibration_samples = 64, calibration_tokens = 512;  // "quantize": samples, tokens of each
   std::string kv_cache_dtype = "auto";                         // as EngineOptions
+  std::string lm_head_dtype = "auto";                          // the same
   int64_t max_step_tokens = 512;                               // longer prompts run in chunks
   int repetitions = 5;
   double seconds_per_row = 20;  // fewer repetitions, but two at least, of what takes longer

@@ -28,6 +28,8 @@ struct EngineOptions {
       std::nullopt;  // of keys and values; default: 4 GiB or half of what is available
   std::string kv_cache_dtype =
       "auto";  // "auto": bf16 (fp32 for F32 checkpoints); "int8": half of bf16's memory
+  std::string lm_head_dtype =
+      "auto";  // "auto": as the checkpoint has it; "int8": half of bf16's bytes in every step
   bool enable_prefix_caching = true;  // prompts that begin alike run their beginning once
   // Tokens guessed from the sequence's own past and verified in one step: "auto" where that is measured to be
   // faster, "off", "always". No answer depends on it.

@@ -21,6 +21,7 @@ struct EvaluateOptions {
   // What the model's keys and values are held as: "auto", its own type, or "int8" (codes, one scale per token
   // and kv head). With the same folder as base: what int8 costs.
   std::string kv_cache_dtype = "auto";
+  std::string lm_head_dtype = "auto";  // of the model, in the same way: "auto", as it is, or "int8"
   int n_threads = 0;
 };
 

@@ -31,6 +31,7 @@ void bind_options(nb::module_& module) {
       .def_rw("max_waiting", &EngineOptions::max_waiting, "Outputs; more are refused.")
       .def_rw("kv_cache_bytes", &EngineOptions::kv_cache_bytes, "None: chosen from the memory at hand.")
       .def_rw("kv_cache_dtype", &EngineOptions::kv_cache_dtype, "\"auto\" or \"int8\".")
+      .def_rw("lm_head_dtype", &EngineOptions::lm_head_dtype, "\"auto\" or \"int8\".")
       .def_rw("enable_prefix_caching", &EngineOptions::enable_prefix_caching)
       .def_rw("speculation", &EngineOptions::speculation, "\"auto\", \"off\" or \"always\".")
       .def_rw("echo", &EngineOptions::echo, "No weights: the answer is the prompt.")

@@ -65,6 +65,8 @@ class LoadedModel:
         max_num_batched_tokens: Tokens of one step, at least max_num_seqs; longer prompts run in several. None is 512.
         kv_cache_dtype: "auto" keeps keys and values in bf16 (fp32 for an F32 checkpoint), "int8" in half of bf16's
             memory, which changes the output a little.
+        lm_head_dtype: "auto" keeps lm_head as the folder has it, "int8" in codes with a scale per row, half of bf16's reads
+            in every step, which changes the output a little.
         kv_cache_memory_bytes: For keys and values; None is 4 GiB, or half of what is available.
         enable_prefix_caching: Prompts that begin alike run their beginning once. None is True.
         speculation: Tokens guessed from the sequence's own past and verified: "auto" where that is faster, "off",
@@ -102,6 +104,7 @@ class LoadedModel:
         max_num_seqs: int | None = None,
         max_num_batched_tokens: int | None = None,
         kv_cache_dtype: str = "auto",
+        lm_head_dtype: str = "auto",
         kv_cache_memory_bytes: int | None = None,
         enable_prefix_caching: bool | None = None,
         speculation: str = "auto",
@@ -133,6 +136,7 @@ class LoadedModel:
             max_num_batched_tokens=n_step_tokens,
             max_waiting=_MAX_WAITING,
             kv_cache_bytes=kv_cache_memory_bytes,
+            lm_head_dtype=lm_head_dtype,
             kv_cache_dtype=choose_kv_cache_dtype(call, kv_cache_dtype, folder),
             enable_prefix_caching=enable_prefix_caching is not False,
             speculation=speculation,

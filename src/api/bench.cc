@@ -31,6 +31,7 @@ Result<bench::Plan> to_plan(const BenchOptions& options) {
     for (const int64_t n : options.requests) plan.requests.push_back({n, n_prompt, n_output});
   }
   OCTAVO_ASSIGN_OR_RETURN(plan.kv_type, model::kv_type_from_name(options.kv_cache_dtype));
+  OCTAVO_ASSIGN_OR_RETURN(plan.head_type, model::head_type_from_name(options.lm_head_dtype));
   plan.calibration = {options.calibration_samples, options.calibration_tokens};
   plan.prefills = options.prefills;
   plan.contexts = options.contexts;

@@ -410,8 +410,10 @@ Status Engine::State::read_text(const std::string& model_folder, const EngineOpt
 Status Engine::State::load(const std::string& model_folder, const EngineOptions& options,
                            Progress* progress) {
   OCTAVO_ASSIGN_OR_RETURN(const model::KvType kv_type, model::kv_type_from_name(options.kv_cache_dtype));
-  OCTAVO_ASSIGN_OR_RETURN(loaded, engine::LoadedModel::load(model_folder, options.n_threads,
-                                                            options.max_context, progress, kv_type));
+  OCTAVO_ASSIGN_OR_RETURN(const model::HeadType head_type, model::head_type_from_name(options.lm_head_dtype));
+  OCTAVO_ASSIGN_OR_RETURN(
+      loaded, engine::LoadedModel::load(
+                  model_folder, {options.n_threads, options.max_context, kv_type, head_type}, progress));
   OCTAVO_ASSIGN_OR_RETURN(
       const api::GenerationDefaults found,
       api::read_generation_defaults(loaded->checkpoint().generation_config(),

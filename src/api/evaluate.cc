@@ -53,15 +53,17 @@ EvaluateReport to_report(const eval::PerplexityResult& result) {
 
 Result<EvaluateReport> evaluate(const EvaluateOptions& options, Progress* progress) {
   const auto start = std::chrono::steady_clock::now();
-  OCTAVO_ASSIGN_OR_RETURN(const model::KvType kv_type, model::kv_type_from_name(options.kv_cache_dtype));
+  engine::LoadOptions load;
+  load.n_threads = options.n_threads;
+  OCTAVO_ASSIGN_OR_RETURN(load.kv_type, model::kv_type_from_name(options.kv_cache_dtype));
+  OCTAVO_ASSIGN_OR_RETURN(load.head_type, model::head_type_from_name(options.lm_head_dtype));
   OCTAVO_ASSIGN_OR_RETURN(const std::string text, base::read_file(options.text_file));
   if (!base::is_valid_utf8(text)) {
     return invalid_argument(options.text_file + ": expected UTF-8, found an invalid byte at offset " +
                             std::to_string(base::valid_utf8_prefix(text)));
   }
   OCTAVO_ASSIGN_OR_RETURN(const TextTokens tokens, tokenize(options.model, text));
-  OCTAVO_ASSIGN_OR_RETURN(const auto model, engine::LoadedModel::load(options.model, options.n_threads,
-                                                                      std::nullopt, nullptr, kv_type));
+  OCTAVO_ASSIGN_OR_RETURN(const auto model, engine::LoadedModel::load(options.model, load));
   std::unique_ptr<engine::LoadedModel> base;
   if (!options.base.empty()) {
     OCTAVO_ASSIGN_OR_RETURN(const TextTokens base_tokens, tokenize(options.base, text));
@@ -69,7 +71,7 @@ Result<EvaluateReport> evaluate(const EvaluateOptions& options, Progress* progre
       return invalid_argument("cannot compare " + options.model + " with " + options.base +
                               ": their tokenizers cut the text differently");
     }
-    OCTAVO_ASSIGN_OR_RETURN(base, engine::LoadedModel::load(options.base, options.n_threads));
+    OCTAVO_ASSIGN_OR_RETURN(base, engine::LoadedModel::load(options.base, {.n_threads = options.n_threads}));
   }
   eval::PerplexityOptions perplexity_options;
   perplexity_options.window_tokens = options.window_tokens;

@@ -125,9 +125,8 @@ Floor decode_floor(const Subject& s, int64_t batch, int64_t context) {
   const auto rows = static_cast<double>(batch);
   Floor floor;
   floor.s8_ops = 2 * rows * static_cast<double>(totals.n_s8) * s.layers_share();
-  floor.float_ops =
-      2 * rows *
-      (static_cast<double>(totals.n_float) * s.layers_share() + static_cast<double>(totals.n_head));
+  floor.float_ops = 2 * rows * static_cast<double>(totals.n_float) * s.layers_share();
+  (totals.head_is_s8 ? floor.s8_ops : floor.float_ops) += 2 * rows * static_cast<double>(totals.n_head);
   floor.bytes = static_cast<double>(totals.layer_bytes) * s.layers_share() +
                 static_cast<double>(totals.head_bytes) +
                 rows * static_cast<double>(context) * kv_token_bytes(s);

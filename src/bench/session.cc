@@ -231,7 +231,7 @@ Subject Session::subject() {
 }
 
 Status Session::open_model() {
-  const model::ModelOptions options = {measured_.isa, &pool_};
+  const model::ModelOptions options = {measured_.isa, &pool_, plan_.head_type};
   if (checkpoint_) {
     OCTAVO_ASSIGN_OR_RETURN(model_, model::Model::load(*checkpoint_, options));
   } else {

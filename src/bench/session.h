@@ -29,6 +29,7 @@ struct Plan {
   std::vector<Requests> requests;
   CalibrationSize calibration;
   model::KvType kv_type = model::KvType::kAuto;
+  model::HeadType head_type = model::HeadType::kAuto;
   int64_t max_rows = 512;  // of a step of prefill
   Repetitions repetitions;
   bool profile = false;  // where the time of each row of prefill, decode and quantize goes

@@ -224,6 +224,8 @@ class Bench : public Command {
     options.option("--calibration", "SAMPLESxTOKENS", calibration_,
                    "Rows 'quantize': samples and tokens of each; default: 64x512");
     options.option("--kv-cache-dtype", "TYPE", options_.kv_cache_dtype, "auto or int8; default: auto");
+    options.option("--lm-head-dtype", "TYPE", options_.lm_head_dtype,
+                   "lm_head: auto (as the model has it) or int8 (half of bf16's reads); default: auto");
     options.option("--chunk", "N", options_.max_step_tokens, "Rows of a prefill step; default: 512");
     options.option("--repetitions", "N", options_.repetitions,
                    "Runs of each measurement; default: 5, fewer of what takes over 20 s");

@@ -48,6 +48,8 @@ class Eval : public Command {
                    "A model folder to compare with: KL(BASE || MODEL), agreement");
     options.option("--kv-cache-dtype", "TYPE", options_.kv_cache_dtype,
                    "Keys and values of MODEL: auto (its own type) or int8; default: auto");
+    options.option("--lm-head-dtype", "TYPE", options_.lm_head_dtype,
+                   "lm_head of MODEL: auto (as it is) or int8; default: auto");
     options.threads(options_.n_threads);
     options.flag("--json", json_, "One JSON object instead of text");
     options.epilogue(
@@ -62,6 +64,8 @@ class Eval : public Command {
     if (options_.window_tokens < 2) return report_usage("--window: expected at least 2 tokens", "eval");
     if (options_.kv_cache_dtype != "auto" && options_.kv_cache_dtype != "int8")
       return report_usage("--kv-cache-dtype: expected auto or int8", "eval");
+    if (options_.lm_head_dtype != "auto" && options_.lm_head_dtype != "int8")
+      return report_usage("--lm-head-dtype: expected auto or int8", "eval");
     if (options_.max_windows.value_or(1) < 1)
       return report_usage("--max-windows: expected at least 1", "eval");
     Result<EvaluateReport> report = [&] {

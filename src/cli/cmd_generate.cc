@@ -95,6 +95,8 @@ class Generate : public Command {
                    "Tokens of prompt and output; default: the model's");
     options.option("--kv-cache-dtype", "TYPE", engine_.kv_cache_dtype,
                    "Keys and values: auto (the model's type) or int8 (half the memory); default auto");
+    options.option("--lm-head-dtype", "TYPE", engine_.lm_head_dtype,
+                   "lm_head: auto (as the model has it) or int8 (half of bf16's reads); default: auto");
     options.option(
         "--speculation", "HOW", engine_.speculation,
         "Guess tokens from the text so far: auto (where it is faster), off or always; the text is the same");

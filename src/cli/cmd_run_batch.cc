@@ -39,6 +39,8 @@ class RunBatch : public Command {
                    "Tokens of one step; longer prompts run in chunks; default: 512, or --max-num-seqs");
     options.option("--kv-cache-dtype", "TYPE", engine_.kv_cache_dtype,
                    "Keys and values: auto (bf16, or fp32 for such a model) or int8; default: auto");
+    options.option("--lm-head-dtype", "TYPE", engine_.lm_head_dtype,
+                   "lm_head: auto (as the model has it) or int8 (half of bf16's reads); default: auto");
     options.option("--kv-cache-memory-bytes", "N", engine_.kv_cache_bytes,
                    "Default: 4 GiB or half of what is available");
     options.option("--max-model-len", "N", engine_.max_context,
@@ -152,6 +154,7 @@ class RunBatch : public Command {
     identity.settings.set("seed", std::to_string(batch_.seed));
     identity.settings.set("max-model-len", engine.model().max_context);
     identity.settings.set("kv-cache-dtype", engine_.kv_cache_dtype);
+    identity.settings.set("lm-head-dtype", engine_.lm_head_dtype);
     identity.created = std::time(nullptr);
     identity.model_name = batch_.served_names.empty() ? model_ : batch_.served_names.front();
     if (journal.is_new()) return identity;

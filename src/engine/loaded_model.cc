@@ -43,21 +43,21 @@ Result<int64_t> choose_context(const model::Model& model, model::KvType kv_type,
 
 }  // namespace
 
-Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& folder, int n_threads,
-                                                       std::optional<int64_t> max_context, Progress* progress,
-                                                       model::KvType kv_type) {
-  if (n_threads < 0 || n_threads > kMaxThreads) {
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& folder, const LoadOptions& options,
+                                                       Progress* progress) {
+  if (options.n_threads < 0 || options.n_threads > kMaxThreads) {
     return invalid_argument("threads: expected 0 (every core) to " + std::to_string(kMaxThreads) +
-                            ", found " + std::to_string(n_threads));
+                            ", found " + std::to_string(options.n_threads));
   }
   OCTAVO_ASSIGN_OR_RETURN(const kernels::Isa isa, kernels::active_isa());
   OCTAVO_ASSIGN_OR_RETURN(format::Checkpoint checkpoint, format::Checkpoint::open(folder));
-  auto pool = std::make_unique<base::ThreadPool>(n_threads);
+  auto pool = std::make_unique<base::ThreadPool>(options.n_threads);
   OCTAVO_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model,
-                          model::Model::load(checkpoint, {isa, pool.get()}, progress));
-  OCTAVO_ASSIGN_OR_RETURN(const int64_t context, choose_context(*model, kv_type, max_context, folder));
-  return std::unique_ptr<LoadedModel>(
-      new LoadedModel(std::move(checkpoint), std::move(pool), std::move(model), isa, kv_type, context));
+                          model::Model::load(checkpoint, {isa, pool.get(), options.head_type}, progress));
+  OCTAVO_ASSIGN_OR_RETURN(const int64_t context,
+                          choose_context(*model, options.kv_type, options.max_context, folder));
+  return std::unique_ptr<LoadedModel>(new LoadedModel(std::move(checkpoint), std::move(pool),
+                                                      std::move(model), isa, options.kv_type, context));
 }
 
 LoadedModel::LoadedModel(format::Checkpoint checkpoint, std::unique_ptr<base::ThreadPool> pool,

@@ -16,14 +16,19 @@
 
 namespace octavo::engine {
 
+// How a model is held.
+struct LoadOptions {
+  int n_threads = 0;                                  // 0: every core this process may use
+  std::optional<int64_t> max_context = std::nullopt;  // tokens; from 1 to what the model was made for
+  model::KvType kv_type = model::KvType::kAuto;
+  model::HeadType head_type = model::HeadType::kAuto;
+};
+
 class LoadedModel {
  public:
-  // n_threads <= 0: every core this process may use. max_context: tokens; refused below 1 or past what the
-  // model was made for. Errors name the folder's file.
-  static Result<std::unique_ptr<LoadedModel>> load(const std::string& folder, int n_threads,
-                                                   std::optional<int64_t> max_context = std::nullopt,
-                                                   Progress* progress = nullptr,
-                                                   model::KvType kv_type = model::KvType::kAuto);
+  // Errors name the folder's file, or the option.
+  static Result<std::unique_ptr<LoadedModel>> load(const std::string& folder, const LoadOptions& options = {},
+                                                   Progress* progress = nullptr);
 
   model::Model& model() { return *model_; }
   const model::ModelConfig& config() const { return model_->config(); }

@@ -8,11 +8,13 @@ namespace octavo::engine {
 namespace {
 
 TEST(LoadedModel, RefusesContextsAndThreadsOutOfRange) {
-  EXPECT_EQ(LoadedModel::load(kDemo, -1).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(LoadedModel::load(kDemo, 1 << 20).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(LoadedModel::load(kDemo, 1, 0).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(LoadedModel::load(kDemo, 1, 513).status().code(), StatusCode::kInvalidArgument);
-  const auto loaded = LoadedModel::load(kDemo, 1, 100);
+  EXPECT_EQ(LoadedModel::load(kDemo, {.n_threads = -1}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(LoadedModel::load(kDemo, {.n_threads = 1 << 20}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(LoadedModel::load(kDemo, {.n_threads = 1, .max_context = 0}).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(LoadedModel::load(kDemo, {.n_threads = 1, .max_context = 513}).status().code(),
+            StatusCode::kInvalidArgument);
+  const auto loaded = LoadedModel::load(kDemo, {.n_threads = 1, .max_context = 100});
   ASSERT_TRUE(loaded.ok());
   EXPECT_EQ((*loaded)->max_context(), 100);
 }

@@ -14,7 +14,7 @@ inline const std::string kDemo = OCTAVO_SOURCE_DIR "/models/demo";
 
 inline LoadedModel& demo() {
   static std::unique_ptr<LoadedModel> loaded = [] {
-    auto result = LoadedModel::load(kDemo, 2);
+    auto result = LoadedModel::load(kDemo, {.n_threads = 2});
     EXPECT_TRUE(result.ok()) << result.status().message();
     return std::move(result).value();
   }();

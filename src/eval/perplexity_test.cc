@@ -11,7 +11,7 @@ namespace {
 
 engine::LoadedModel& demo() {
   static std::unique_ptr<engine::LoadedModel> loaded = [] {
-    auto result = engine::LoadedModel::load(OCTAVO_SOURCE_DIR "/models/demo", 2);
+    auto result = engine::LoadedModel::load(OCTAVO_SOURCE_DIR "/models/demo", {.n_threads = 2});
     EXPECT_TRUE(result.ok()) << result.status().message();
     return std::move(result).value();
   }();
@@ -71,7 +71,7 @@ TEST(Perplexity, IsTheMeanOfMinusLogProbabilities) {
 }
 
 TEST(Perplexity, AgainstItselfNothingDiffers) {
-  auto base = engine::LoadedModel::load(OCTAVO_SOURCE_DIR "/models/demo", 1);
+  auto base = engine::LoadedModel::load(OCTAVO_SOURCE_DIR "/models/demo", {.n_threads = 1});
   ASSERT_TRUE(base.ok());
   PerplexityOptions options;
   options.window_tokens = 16;

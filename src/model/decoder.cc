@@ -232,6 +232,7 @@ struct Model::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
+  void take_head(OuterWeights outer, HeadType type);
   void embed(std::span<const BatchSequence> batch, float* h);
   uint64_t packed_bytes() const;
 
@@ -239,7 +240,7 @@ struct Model::State {
   kernels::Isa isa;
   base::ThreadPool& pool;
   tensor::DType kv_dtype = tensor::DType::kBF16;
-  LinearWeight embedding;  // empty when tied: the rows are looked up in lm_head
+  LinearWeight embedding;  // empty where its rows are looked up in lm_head
   std::vector<DecoderLayer> layers;
   std::vector<float> final_norm;
   Linear lm_head;
@@ -248,6 +249,13 @@ struct Model::State {
   int64_t n_rows = 0;           // of the last batch, in workspace.hidden_
   std::vector<int32_t> tokens;  // of the batch, one after the other
 };
+
+void Model::State::take_head(OuterWeights outer, HeadType type) {
+  LinearWeight& head = config.tied_embeddings ? outer.embedding : outer.lm_head;
+  const bool is_coded = type == HeadType::kInt8 && head.dtype != tensor::DType::kI8;
+  lm_head = is_coded ? Linear(coded_rows(head, isa, pool), isa, &pool) : Linear(std::move(head), isa, &pool);
+  if (is_coded || !config.tied_embeddings) embedding = std::move(outer.embedding);
+}
 
 void Model::State::embed(std::span<const BatchSequence> batch, float* h) {
   tokens.clear();
@@ -258,7 +266,7 @@ void Model::State::embed(std::span<const BatchSequence> batch, float* h) {
   pool.parallel_for(static_cast<int64_t>(tokens.size()), [&](int64_t i, int) {
     const int32_t token = tokens[static_cast<size_t>(i)];
     float* row = h + i * config.d_model;
-    if (config.tied_embeddings) {
+    if (embedding.n == 0) {
       lm_head.weight_row(token, row);
     } else {
       const auto* from = embedding.data.as<std::byte>() + static_cast<size_t>(token) * row_bytes;
@@ -276,9 +284,11 @@ uint64_t Model::State::packed_bytes() const {
 namespace {
 
 // Packed weights take what the file's do, and F16 twice that; a model that does not fit is refused before an
-// hour of swapping, or the kernel, ends the process.
-Status check_memory(const format::Checkpoint& checkpoint) {
-  uint64_t need = 0;
+// hour of swapping, or the kernel, ends the process. An int8 lm_head lies beside the embedding that it is
+// tied to.
+Status check_memory(const format::Checkpoint& checkpoint, const ModelConfig& config, HeadType head_type) {
+  const bool adds_head = head_type == HeadType::kInt8 && config.tied_embeddings;
+  uint64_t need = adds_head ? static_cast<uint64_t>(config.n_vocab * config.d_model) : 0;
   for (const format::TensorInfo* info : checkpoint.tensors()) {
     need += info->n_bytes * (info->dtype == tensor::DType::kF16 ? 2 : 1);
   }
@@ -339,7 +349,7 @@ Result<std::unique_ptr<Model>> Model::load(const format::Checkpoint& checkpoint,
   OCTAVO_ASSIGN_OR_RETURN(const ModelConfig config,
                           parse_model_config(checkpoint.config(), checkpoint.folder() + "/config.json"));
   OCTAVO_RETURN_IF_ERROR(check_tensors(checkpoint, config));
-  OCTAVO_RETURN_IF_ERROR(check_memory(checkpoint));
+  OCTAVO_RETURN_IF_ERROR(check_memory(checkpoint, config, options.head_type));
   return build(config, CheckpointWeights(checkpoint, config), checkpoint.folder(), options, progress);
 }
 
@@ -364,8 +374,7 @@ Result<std::unique_ptr<Model>> Model::build(const ModelConfig& config, const Wei
   OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, source.outer());
   state->kv_dtype = outer.embedding.dtype;
   state->final_norm = std::move(outer.final_norm);
-  state->lm_head = Linear(std::move(config.tied_embeddings ? outer.embedding : outer.lm_head), options.isa);
-  if (!config.tied_embeddings) state->embedding = std::move(outer.embedding);
+  state->take_head(std::move(outer), options.head_type);
   if (progress != nullptr) progress->update("load", config.n_layers, config.n_layers);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
@@ -381,6 +390,7 @@ WeightTotals Model::totals() const {
   for (const DecoderLayer& layer : state_->layers) layer.add_to(totals);
   totals.layer_kernel = state_->layers.front().gate_.kernel_name();
   totals.n_head = state_->lm_head.n() * state_->lm_head.k();
+  totals.head_is_s8 = state_->lm_head.input_form() == RowForm::kS8;
   totals.head_bytes = state_->lm_head.packed_bytes();
   totals.head_kernel = state_->lm_head.kernel_name();
   return totals;

@@ -17,6 +17,7 @@
 
 #include "base/threads.h"
 #include "model/config.h"
+#include "model/head_type.h"
 #include "model/kv_cache.h"
 #include "model/linear.h"
 #include "model/rope_table.h"
@@ -39,7 +40,8 @@ class Workspace;    // model/workspace.h
 struct WeightTotals {
   int64_t n_s8 = 0, n_float = 0;  // weights of the layers' linears
   uint64_t layer_bytes = 0;       // packed, norms included
-  int64_t n_head = 0;             // weights of lm_head, float
+  int64_t n_head = 0;             // weights of lm_head
+  bool head_is_s8 = false;
   uint64_t head_bytes = 0;
   const char* layer_kernel = "";  // of the first layer's gate_proj
   const char* head_kernel = "";
@@ -86,6 +88,7 @@ class DecoderLayer {
 struct ModelOptions {
   kernels::Isa isa = kernels::Isa::kRef;
   base::ThreadPool* pool = nullptr;  // outlives the model
+  HeadType head_type = HeadType::kAuto;
 };
 
 class Model {
