@@ -9,7 +9,7 @@ case "${1:-build}" in
   build) ;;
   python) packages+=(python3-dev python3-venv) ;;
   test) packages+=(libgtest-dev libsimde-dev clang-format git python3-dev python3-venv) ;;
-  all) packages+=(libgtest-dev libsimde-dev clang-format git python3-dev python3-venv clang libclang-rt-14-dev libbenchmark-dev) ;;
+  all) packages+=(libgtest-dev libsimde-dev clang-format git python3-dev python3-venv clang libclang-rt-14-dev libbenchmark-dev valgrind) ;;
   *) echo "usage: scripts/setup.sh [build|python|test|all]" >&2; exit 2 ;;
 esac
 
