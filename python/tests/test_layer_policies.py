@@ -34,7 +34,7 @@ def dynamic(**fields: Any) -> PTQConfig:
 
 
 def plans(config: PTQConfig, **policies: PTQConfig) -> list[LayerPlan]:
-    return resolve(NAMES, config, policies)
+    return resolve(NAMES, config, policies, warnings.warn)
 
 
 def schemes(found: list[LayerPlan], layer: int) -> dict[str, str]:
@@ -222,7 +222,7 @@ def test_recipe_without_smoothing_needs_no_calibration() -> None:
 
 
 def test_summary() -> None:
-    found = resolve(layer_names(3), w8a8(), {r"model\.layers\.[02].*\.w2": dynamic()})
+    found = resolve(layer_names(3), w8a8(), {r"model\.layers\.[02].*\.w2": dynamic()}, warnings.warn)
     assert summary_text("Tiny", found).splitlines() == [
         "Tiny: 21 of 22 linear layers are int8",
         "layers  Hugging Face      MindFormers      weights           activations              smoothing  decided by",

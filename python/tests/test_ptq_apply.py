@@ -169,6 +169,17 @@ def test_warnings_point_at_the_users_line(core: Core, network: Any) -> None:
     assert {warning.filename for warning in caught} == {__file__}
 
 
+def test_what_summary_warned_of_apply_does_not_repeat(core: Core, network: Any) -> None:
+    ptq = PTQ(PTQConfig(act_quant_dtype=msdtype.int8, algo_args={"alpha": 0.5}, opname_blacklist=["no_such_layer"]))
+    with pytest.warns(UserWarning) as caught:
+        ptq.summary(network)
+        ptq.apply(network, samples())
+    assert [str(warning.message).split()[0] for warning in caught] == ["opname_blacklist:", "config:"]
+    with pytest.warns(UserWarning) as caught:  # another network's layers are others
+        ptq.apply(AutoModel.from_pretrained("Qwen3-8B-bf16"), samples())
+    assert len(caught) == 2
+
+
 def bad_policies(*entries: tuple[Any, Any]) -> Any:
     return OrderedDict(entries)
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from octavo import dtype as msdtype
@@ -51,12 +50,13 @@ class _Claim:
     origin: str
 
 
-def _owners(names: Sequence[LayerName], config: PTQConfig, policies: Mapping[str, PTQConfig]) -> dict[LayerName, _Claim]:
+def _owners(names: Sequence[LayerName], config: PTQConfig, policies: Mapping[str, PTQConfig],
+            warn: Callable[[str], None]) -> dict[LayerName, _Claim]:
     owners: dict[LayerName, str] = {}
     for pattern in policies:
         matched = matched_by_regex(names, re.compile(pattern))
         if not matched:
-            warnings.warn(f"layer_policies: '{pattern}' matches no layer of this network", UserWarning, stacklevel=5)
+            warn(f"layer_policies: '{pattern}' matches no layer of this network")
         for name in names:
             if name not in matched:
                 continue
@@ -69,13 +69,13 @@ def _owners(names: Sequence[LayerName], config: PTQConfig, policies: Mapping[str
             for name in names}
 
 
-def _blacklisted(names: Sequence[LayerName], config: PTQConfig) -> dict[LayerName, str]:
+def _blacklisted(names: Sequence[LayerName], config: PTQConfig, warn: Callable[[str], None]) -> dict[LayerName, str]:
     """The layers that the config's own blacklist keeps float, each with the entry that does."""
     found: dict[LayerName, str] = {}
     for entry in config.opname_blacklist:
         matched = matched_by_substring(names, entry)
         if not matched:
-            warnings.warn(f"opname_blacklist: {entry!r} is in no layer's name", UserWarning, stacklevel=5)
+            warn(f"opname_blacklist: {entry!r} is in no layer's name")
         found.update({name: entry for name in matched})
     return found
 
@@ -151,31 +151,32 @@ def _check_shared_inputs(plans: Sequence[LayerPlan]) -> None:
                                  f"quantized and smoothed once for all of them: {each}")
 
 
-def _warn_of_idle_args(claims: Mapping[LayerName, _Claim], plans: Sequence[LayerPlan]) -> None:
+def _warn_of_idle_args(claims: Mapping[LayerName, _Claim], plans: Sequence[LayerPlan],
+                       warn: Callable[[str], None]) -> None:
     """Names the `algo_args` that the algorithms chosen do not read: a strength without SMOOTH is likely a mistake."""
     quantizing = {plan.decided_by for plan in plans if plan.is_int8}
     for origin, config in {claim.origin: claim.config for claim in claims.values()}.items():
         smooths = config.outliers_suppression is OutliersSuppressionType.SMOOTH
         idle = [repr(key) for key in config.algo_args if not (smooths and key == "alpha")]
         if idle and origin in quantizing:
-            warnings.warn(f"{origin}: algo_args {', '.join(idle)} without effect, because outliers_suppression is "
-                          f"{config.outliers_suppression.name} and precision_recovery {config.precision_recovery.name}",
-                          UserWarning, stacklevel=5)
+            warn(f"{origin}: algo_args {', '.join(idle)} without effect, because outliers_suppression is "
+                 f"{config.outliers_suppression.name} and precision_recovery {config.precision_recovery.name}")
 
 
-def resolve(names: Sequence[LayerName], config: PTQConfig, policies: Mapping[str, PTQConfig]) -> list[LayerPlan]:
+def resolve(names: Sequence[LayerName], config: PTQConfig, policies: Mapping[str, PTQConfig],
+            warn: Callable[[str], None]) -> list[LayerPlan]:
     """One plan for each of `names`, in order. A layer that a policy's pattern matches gets that policy alone, its
-    blacklist included; the others get `config`.
+    blacklist included; the others get `config`. `warn` is told of what has no effect.
 
     Raises:
         RuntimeError: two patterns match one layer.
         ValueError: q, k, v or gate, up that disagree, a wrong alpha, nothing left to quantize.
         NotImplementedError: what Octavo does not have yet.
     """
-    claims = _owners(names, config, policies)
+    claims = _owners(names, config, policies, warn)
     blacklists = {}
     for own in (config, *policies.values()):
-        blacklists[id(own)] = _blacklisted(names, own)
+        blacklists[id(own)] = _blacklisted(names, own, warn)
     plans = []
     for name in names:
         claim = claims[name]
@@ -185,5 +186,5 @@ def resolve(names: Sequence[LayerName], config: PTQConfig, policies: Mapping[str
         raise ValueError("every layer stays float, so there is nothing to quantize: "
                          + ", ".join(sorted({f"{plan.decided_by}" for plan in plans})))
     _check_shared_inputs(plans)
-    _warn_of_idle_args(claims, plans)
+    _warn_of_idle_args(claims, plans, warn)
     return plans

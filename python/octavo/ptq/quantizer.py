@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import os
 import re
@@ -33,6 +34,12 @@ from octavo.ptq.summary import summary_text
 __all__ = ["PTQ"]
 
 _FRAMEWORKS = ("mindformers", "mindone")
+
+
+def _warn_once(said: set[str], message: str) -> None:
+    if message not in said:
+        said.add(message)
+        warnings.warn(message, UserWarning, stacklevel=6)  # the line that called apply or summary
 
 
 class _ProgressBar:
@@ -87,6 +94,7 @@ class PTQ:
         self.layer_policies = self._checked_policies(OrderedDict() if layer_policies is None else layer_policies)
         self.decoder_layer_types: list[type] = []
         self._plans: weakref.WeakKeyDictionary[Network, list[LayerPlan]] = weakref.WeakKeyDictionary()
+        self._said: weakref.WeakKeyDictionary[Network, set[str]] = weakref.WeakKeyDictionary()  # summary, then apply
 
     def _checked_policies(self, policies: OrderedDict[str, PTQConfig]) -> OrderedDict[str, PTQConfig]:
         if not isinstance(policies, OrderedDict):
@@ -148,7 +156,8 @@ class PTQ:
         elif isinstance(network_helper, Dataset):
             raise TypeError("PTQ.apply got two data sets, as network_helper and as datasets; give one")
         self._check_network(network)
-        plans = resolve(network.layers, self._config, self.layer_policies)
+        warn = functools.partial(_warn_once, self._said.setdefault(network, set()))
+        plans = resolve(network.layers, self._config, self.layer_policies, warn)
         if datasets is None and needs_calibration(plans):
             raise ValueError("please provide dataset when use PTQ quant to quantize network: "
                              "ptq.apply(network, dataset)")
@@ -221,7 +230,8 @@ class PTQ:
         plans = self._plans.get(network)
         if plans is None:
             self._check_network(network)
-            plans = resolve(network.layers, self._config, self.layer_policies)
+            warn = functools.partial(_warn_once, self._said.setdefault(network, set()))
+            plans = resolve(network.layers, self._config, self.layer_policies, warn)
         text = summary_text(network.source.path.name, plans)
         print(text)
         return text
