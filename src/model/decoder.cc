@@ -210,11 +210,20 @@ void DecoderLayer::feed_forward(Workspace& workspace, const float* h, int64_t m,
     workspace.ended(Operation::kNorm);
   });
   x.show(tap, layer, TapSite::kMlpInput);
-  x.multiply(pool, {{&gate_, gate, c.d_ff}, {&up_, up, c.d_ff}});
+  const bool is_gated = Linear::can_gate(gate_, up_);
+  if (is_gated) {
+    Linear::forward_gated(pool, x.for_linear(up_), gate_, up_, up, c.d_ff);
+  } else {
+    x.multiply(pool, {{&gate_, gate, c.d_ff}, {&up_, up, c.d_ff}});
+  }
   workspace.ended(Operation::kGateUp);
 
   SharedRows a(workspace, m, c.d_ff, [&](kernels::RowOut out) {
-    kernels::silu_mul(pool, rows, gate, up, c.d_ff, m, c.d_ff, out);
+    if (is_gated) {
+      kernels::convert_rows(pool, rows, up, c.d_ff, m, c.d_ff, out);
+    } else {
+      kernels::silu_mul(pool, rows, gate, up, c.d_ff, m, c.d_ff, out);
+    }
     workspace.ended(Operation::kSilu);
   });
   a.show(tap, layer, TapSite::kDownInput);

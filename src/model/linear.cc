@@ -105,6 +105,18 @@ void Linear::forward_all(base::ThreadPool& pool, const Rows& x, std::span<const 
   }
 }
 
+bool Linear::can_gate(const Linear& gate, const Linear& up) {
+  return up.input_form() == kernels::RowForm::kS8 && gate.reads_rows_of(up);
+}
+
+void Linear::forward_gated(base::ThreadPool& pool, const Rows& x, const Linear& gate, const Linear& up,
+                           float* y, int64_t y_stride) {
+  OCTAVO_CHECK(can_gate(gate, up) && x.form == up.input_form() && x.k == up.k());
+  kernels::gemm_s8_gated(pool, static_cast<const int8_t*>(x.data), x.scale,
+                         std::get<GemmS8Weights>(gate.packed_), std::get<GemmS8Weights>(up.packed_), y, x.m,
+                         y_stride);
+}
+
 kernels::StaticCodes static_codes(const StaticInput& input) {
   return {input.scale.data(), input.scale.size() > 1, input.zero_point, input.product_scale};
 }

@@ -59,6 +59,12 @@ class Linear {
   static void forward_all(base::ThreadPool& pool, const Rows& x, std::span<const LinearCall> calls,
                           bool accumulate = false);
 
+  // Whether both are int8 products of one input; then y[m,n] = silu(gate) * up, the gate's values kept in
+  // cache.
+  static bool can_gate(const Linear& gate, const Linear& up);
+  static void forward_gated(base::ThreadPool& pool, const Rows& x, const Linear& gate, const Linear& up,
+                            float* y, int64_t y_stride);
+
  private:
   std::variant<std::monostate, kernels::GemmFWeights, kernels::GemmS8Weights> packed_;
   std::optional<StaticInput> static_input_;

@@ -16,8 +16,8 @@ enum class Operation {
   kAttention,
   kAttentionRows,  // its output to the rows that o_proj reads
   kOutput,
-  kGateUp,
-  kSilu,
+  kGateUp,  // of int8, with silu * up
+  kSilu,    // with the conversion to the rows that down_proj reads
   kDown,
   kHead
 };

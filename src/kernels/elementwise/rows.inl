@@ -14,11 +14,7 @@ struct NormedRow {
 struct GatedRow {
   const float* gate;
   const float* up;
-  F32x16 at(int64_t i, int64_t n) const {
-    const F32x16 g = load_first(gate + i, n);
-    const F32x16 silu = g / (broadcast(1.0F) + exp(broadcast(0.0F) - g));
-    return silu * load_first(up + i, n);
-  }
+  F32x16 at(int64_t i, int64_t n) const { return silu(load_first(gate + i, n)) * load_first(up + i, n); }
 };
 
 inline void write_not_a_number(int64_t k, const RowOut& out) {

@@ -46,6 +46,7 @@ inline Register load_weights(const std::byte* from) {
 // clang-format off
 #include "kernels/unroll.inl"
 #include "kernels/vec/avx512.inl"
+#include "kernels/vec/exp.inl"
 #include "kernels/gemm_s8/write.inl"
 #include "kernels/gemm_s8/vnni.inl"
 #include "kernels/amx_tiles.inl"

@@ -35,6 +35,7 @@ constexpr int64_t kPrefetchBytes = 2048;
 // clang-format off
 #include "kernels/unroll.inl"
 #include "kernels/vec/avx2.inl"
+#include "kernels/vec/exp.inl"
 #include "kernels/gemm_s8/write.inl"
 // clang-format on
 

@@ -19,12 +19,12 @@ TaskGrid cut(const GemmS8Weights& w, int64_t m) {
                      kGemmS8BlockRows, kMaxGroupPanels);
 }
 
-// out: of the whole product.
-void run_task(const TaskGrid::Task& task, const int8_t* x, const GemmS8Weights& w, const GemmS8Output& out) {
+// The task's part of the product; where the results go is not said yet.
+GemmS8Block operands_of(const TaskGrid::Task& task, const int8_t* x, const float* x_scale,
+                        const GemmS8Weights& w) {
   const GemmS8Kernel& kernel = *w.kernel;
   const int64_t stride = kernel.panel_stride_bytes(w.k);
   const int64_t column = task.panel_begin * kernel.layout.panel_n;
-  const int64_t at = task.row_begin * out.stride + column;
   GemmS8Block block;
   block.x = x + task.row_begin * w.k;
   block.m = task.n_rows;
@@ -32,16 +32,40 @@ void run_task(const TaskGrid::Task& task, const int8_t* x, const GemmS8Weights& 
   block.k = w.k;
   block.panels = w.packed.as<std::byte>() + task.panel_begin * stride;
   block.panel_stride_bytes = stride;
-  block.out = out;
-  if (out.sums != nullptr) {
-    block.out.sums += at;
-  } else {
-    block.out.y += at;
-    block.out.x_scale += task.row_begin;
-    block.out.w_scale += column;
-    if (out.bias != nullptr) block.out.bias += column;
+  if (x_scale != nullptr) block.out.x_scale = x_scale + task.row_begin;
+  block.out.w_scale = w.scale.data() + column;
+  if (!w.bias.empty()) block.out.bias = w.bias.data() + column;
+  return block;
+}
+
+// Where the task's results lie in a matrix of row stride `stride`.
+int64_t offset_of(const TaskGrid::Task& task, const GemmS8Weights& w, int64_t stride) {
+  return task.row_begin * stride + task.panel_begin * w.kernel->layout.panel_n;
+}
+
+// What a task holds of the gate: 64 rows by 4 panels of 64 outputs, a part of L2 beside the panels.
+constexpr int64_t kGateFloats = kGemmS8BlockRows * 256;
+
+void run_gated_task(const TaskGrid::Task& task, const int8_t* x, const float* x_scale,
+                    const GemmS8Weights& gate, const GemmS8Weights& up, float* y, int64_t y_stride) {
+  alignas(64) float gate_values[kGateFloats];
+  const int64_t panel_n = up.kernel->layout.panel_n;
+  const int64_t n_at_once = std::max<int64_t>(1, kGateFloats / (task.n_rows * panel_n));
+  for (int64_t begin = 0; begin < task.n_panels; begin += n_at_once) {
+    const TaskGrid::Task part = {task.row_begin, task.n_rows, task.panel_begin + begin,
+                                 std::min(n_at_once, task.n_panels - begin)};
+    GemmS8Block block = operands_of(part, x, x_scale, gate);
+    const int64_t gate_stride = part.n_panels * panel_n;
+    block.out.y = gate_values;
+    block.out.stride = gate_stride;
+    gate.kernel->run(block);
+    block = operands_of(part, x, x_scale, up);
+    block.out.y = y + offset_of(part, up, y_stride);
+    block.out.stride = y_stride;
+    block.out.gate = gate_values;
+    block.out.gate_stride = gate_stride;
+    up.kernel->run(block);
   }
-  kernel.run(block);
 }
 
 }  // namespace
@@ -59,24 +83,35 @@ void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale,
   pool.parallel_for(tasks.count(), [&](int64_t index, int) {
     const TasksSideBySide::Place place = tasks.at(index);
     const GemmS8Product& product = products[place.product];
-    GemmS8Output out;
-    out.y = product.y;
-    out.stride = product.y_stride;
-    out.x_scale = x_scale;
-    out.w_scale = product.w->scale.data();
-    out.bias = product.w->bias.empty() ? nullptr : product.w->bias.data();
-    out.accumulate = accumulate;
-    run_task(grids[place.product].task(place.task), x, *product.w, out);
+    const TaskGrid::Task task = grids[place.product].task(place.task);
+    GemmS8Block block = operands_of(task, x, x_scale, *product.w);
+    block.out.y = product.y + offset_of(task, *product.w, product.y_stride);
+    block.out.stride = product.y_stride;
+    block.out.accumulate = accumulate;
+    product.w->kernel->run(block);
+  });
+}
+
+void gemm_s8_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& gate,
+                   const GemmS8Weights& up, float* y, int64_t m, int64_t y_stride) {
+  const base::FlushDenormals flush;
+  OCTAVO_CHECK(gate.n == up.n && gate.k == up.k && gate.kernel == up.kernel);
+  const TaskGrid grid = cut(up, m);
+  pool.parallel_for(grid.n_tasks(), [&](int64_t index, int) {
+    run_gated_task(grid.task(index), x, x_scale, gate, up, y, y_stride);
   });
 }
 
 void gemm_s8_sums(base::ThreadPool& pool, const int8_t* x, const GemmS8Weights& w, int32_t* sums, int64_t m) {
   const base::FlushDenormals flush;
-  GemmS8Output out;
-  out.sums = sums;
-  out.stride = w.n;
   const TaskGrid grid = cut(w, m);
-  pool.parallel_for(grid.n_tasks(), [&](int64_t index, int) { run_task(grid.task(index), x, w, out); });
+  pool.parallel_for(grid.n_tasks(), [&](int64_t index, int) {
+    const TaskGrid::Task task = grid.task(index);
+    GemmS8Block block = operands_of(task, x, /*x_scale=*/nullptr, w);
+    block.out.sums = sums + offset_of(task, w, w.n);
+    block.out.stride = w.n;
+    w.kernel->run(block);
+  });
 }
 
 }  // namespace octavo::kernels

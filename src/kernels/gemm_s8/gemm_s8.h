@@ -62,6 +62,11 @@ inline void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scal
   gemm_s8(pool, x, x_scale, {&product, 1}, m, accumulate);
 }
 
+// y[m, up.n] = silu(y of gate) * y of up, row stride y_stride: both products of a tile follow each other and
+// the gate's values stay in cache. gate and up have the same n, k and kernel.
+void gemm_s8_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& gate,
+                   const GemmS8Weights& up, float* y, int64_t m, int64_t y_stride);
+
 // The int32 sums alone, corrected, for the exactness tests: sums[m,n].
 void gemm_s8_sums(base::ThreadPool& pool, const int8_t* x, const GemmS8Weights& w, int32_t* sums, int64_t m);
 

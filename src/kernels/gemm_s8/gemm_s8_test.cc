@@ -10,6 +10,7 @@
 #include <random>
 #include <string>
 
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm_s8/kernel.h"
 #include "kernels/guarded_array.h"
 
@@ -280,6 +281,35 @@ TEST(GemmS8, ProductsSideBySideAreThoseOfEachAlone) {
       }
       gemm_s8(pool, a.x.data(), a.x_scale.data(), products, m, false);
       EXPECT_EQ(together, alone) << kernel->name << " " << m;
+    }
+  }
+}
+
+// More panels than a task holds of the gate at once, tails of rows and outputs, biases.
+TEST(GemmS8, AGatedProductIsThatOfTheTwoAlone) {
+  base::ThreadPool pool(3);
+  const ElementwiseKernels& elementwise = select_elementwise(Isa::kRef);
+  for (const auto* kernel : kernels_of_this_cpu()) {
+    for (const Shape shape : {Shape{1, 700, 130}, {7, 19, 66}, {70, 1100, 64}, {130, 33, 64}}) {
+      const auto [m, n, k] = shape;
+      Operands gate(shape, 5), up(shape, 6);
+      const GemmS8Weights packed_gate = gate.pack(*kernel, true), packed_up = up.pack(*kernel, n % 2 == 0);
+      std::vector<float> gated(static_cast<size_t>(m * n)), expected(gated.size());
+      gemm_s8(pool, up.x.data(), up.x_scale.data(), packed_gate, gated.data(), m, n, false);
+      gemm_s8(pool, up.x.data(), up.x_scale.data(), packed_up, expected.data(), m, n, false);
+      silu_mul(pool, elementwise, gated.data(), expected.data(), n, m, n,
+               {RowForm::kF32, expected.data(), nullptr});
+      const int64_t stride = n + 2;
+      GuardedArray<float> y((m - 1) * stride + n);
+      std::ranges::fill(y, 3.0F);
+      gemm_s8_gated(pool, up.x.data(), up.x_scale.data(), packed_gate, packed_up, y.data(), m, stride);
+      ASSERT_TRUE(y.front_is_intact());
+      for (int64_t i = 0; i < static_cast<int64_t>(y.size()); ++i) {
+        const int64_t row = i / stride, column = i % stride;
+        const float want = column < n ? expected[static_cast<size_t>(row * n + column)] : 3.0F;
+        ASSERT_EQ(std::memcmp(&y[i], &want, sizeof want), 0)
+            << kernel->name << " " << text(shape) << " at " << i << ": " << y[i] << " for " << want;
+      }
     }
   }
 }

@@ -29,6 +29,8 @@ struct GemmS8Output {
   const float* w_scale = nullptr;  // [n]
   const float* bias = nullptr;     // [n] or null
   bool accumulate = false;
+  const float* gate = nullptr;  // [m,n], or null: silu(gate) is multiplied by the value
+  int64_t gate_stride = 0;
 };
 
 // One call of a kernel: m rows of x by the n outputs of consecutive panels.
@@ -60,18 +62,5 @@ struct GemmS8Kernel {
 
 // The lines of kernels.inc this build has, best first; not all need run on this CPU.
 std::span<const GemmS8Kernel> gemm_s8_kernels();
-
-// The epilogue of one sum, the definition of gemm_s8.h's formula. Vector kernels write the same steps.
-inline void write_gemm_s8_sum(const GemmS8Output& out, int64_t i, int64_t j, int32_t sum) {
-  const int64_t at = i * out.stride + j;
-  if (out.sums != nullptr) {
-    out.sums[at] = sum;
-    return;
-  }
-  float value = static_cast<float>(sum) * out.w_scale[j] * out.x_scale[i];
-  if (out.bias != nullptr) value += out.bias[j];
-  if (out.accumulate) value += out.y[at];
-  out.y[at] = value;
-}
 
 }  // namespace octavo::kernels

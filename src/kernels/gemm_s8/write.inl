@@ -1,6 +1,6 @@
-// The epilogue of gemm_s8 on the vectors of vec/<isa>.inl: the steps of write_gemm_s8_sum, sixteen outputs at
-// a time. Included by each ISA's file inside its target region and anonymous namespace, after vec/<isa>.inl
-// and kPanel, the outputs of a panel (a multiple of 16).
+// The epilogue of gemm_s8 on the vectors of vec/<isa>.inl: the steps of write_sum in ref.cc, sixteen outputs
+// at a time. Included by each ISA's file inside its target region and anonymous namespace, after
+// vec/<isa>.inl, vec/exp.inl and kPanel, the outputs of a panel (a multiple of 16).
 
 // n <= 16 outputs of row i from column j; there are sixteen sums, the last of them for no one.
 inline void write_sixteen(const GemmS8Output& out, int64_t i, int64_t j, int64_t n, const int32_t* sums) {
@@ -12,6 +12,7 @@ inline void write_sixteen(const GemmS8Output& out, int64_t i, int64_t j, int64_t
   F32x16 value = to_float(load(sums)) * load_first(out.w_scale + j, n);
   value = value * broadcast(out.x_scale[i]);
   if (out.bias != nullptr) value = value + load_first(out.bias + j, n);
+  if (out.gate != nullptr) value = silu(load_first(out.gate + i * out.gate_stride + j, n)) * value;
   if (out.accumulate) value = value + load_first(y, n);
   store_first(y, value, n);
 }

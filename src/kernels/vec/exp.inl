@@ -1,4 +1,5 @@
-// exp(x), one formula for every ISA; included after vec/<isa>.inl. silu and attention are its callers.
+// exp(x) and silu(x), one formula for every ISA; included after vec/<isa>.inl by elementwise, attention and
+// gemm_s8.
 //
 //   n = round(x / ln 2);  r = x - n ln2_high - n ln2_low, |r| <= ln 2 / 2, both steps fused, the first exact;
 //   exp(x) = 2^n (1 + r (1 + r q(r))), q of degree 4, by Horner's rule with fused multiply-adds.
@@ -27,3 +28,5 @@ inline F32x16 exp(F32x16 x) {
   e = select(less(broadcast(kLargest), x), broadcast(__builtin_inff()), e);
   return select(is_nan(x), x, e);
 }
+
+inline F32x16 silu(F32x16 x) { return x / (broadcast(1.0F) + exp(broadcast(0.0F) - x)); }
