@@ -358,7 +358,12 @@ def test_arguments_of_the_engine(demo, llm):
     LLM(demo, kv_cache_dtype="bfloat16", use_tqdm_on_load=False)
     with pytest.raises(NotImplementedError, match=r"kv_cache_dtype='fp8'.*expected 'auto' \(here bfloat16\) or 'int8'"):
         LLM(demo, kv_cache_dtype="fp8")
+    int8_head = LLM(demo, lm_head_dtype="int8", use_tqdm_on_load=False)
+    assert int8_head.info["fingerprint"] != llm.info["fingerprint"]
+    assert int8_head.info["weight_bytes"] > llm.info["weight_bytes"]  # the tied embedding stays beside it
+    assert len(generate(int8_head, "I am", GREEDY)[0].outputs[0].token_ids) == 8
     for wrong, error, match in (
+        ({"lm_head_dtype": "fp8"}, ValueError, '^lm_head_dtype: expected "auto".*found "fp8"'),
         ({"max_num_seqs": 0}, ValueError, "^max_num_seqs: expected at least 1"),
         ({"max_num_seqs": 8, "max_num_batched_tokens": 4}, ValueError, "^max_num_batched_tokens: expected at least"),
         ({"max_num_seqs": "8"}, TypeError, "^max_num_seqs: expected an integer"),

@@ -262,7 +262,8 @@ struct Model::State {
 void Model::State::take_head(OuterWeights outer, HeadType type) {
   LinearWeight& head = config.tied_embeddings ? outer.embedding : outer.lm_head;
   const bool is_coded = type == HeadType::kInt8 && head.dtype != tensor::DType::kI8;
-  lm_head = is_coded ? Linear(coded_rows(head, isa, pool), isa, &pool) : Linear(std::move(head), isa, &pool);
+  lm_head = is_coded ? Linear(code_head(head, final_norm, isa, pool), isa, &pool)
+                     : Linear(std::move(head), isa, &pool);
   if (is_coded || !config.tied_embeddings) embedding = std::move(outer.embedding);
 }
 

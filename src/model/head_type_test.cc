@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <vector>
 
 #include "model/test_checkpoint.h"
 #include "model/test_model.h"
@@ -18,34 +21,77 @@ TEST(HeadType, Names) {
   EXPECT_NE(status.message().find("lm_head_dtype"), std::string::npos) << status.message();
 }
 
-// More rows than are coded at once, one of them zeros.
-TEST(HeadType, CodesEachRowByItsLargestValue) {
+// More rows than are coded at once, one of them zeros, as is one column; one weight of the norm is zero.
+struct Head {
   LinearWeight weight;
-  weight.n = 4100;
-  weight.k = 48;
-  weight.dtype = tensor::DType::kBF16;
-  std::vector<float> values(static_cast<size_t>(weight.n * weight.k));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<float>(i * i % 1009));
-  std::fill_n(values.begin(), weight.k, 0.0F);
-  weight.data = tensor::Buffer(values.size() * 2);
-  tensor::convert_from_f32(weight.dtype, values.data(), weight.data.data(), weight.n * weight.k);
-  tensor::convert_to_f32(weight.dtype, weight.data.data(), values.data(), weight.n * weight.k);
+  std::vector<float> norm;
+
+  // f: of the norm's weights, taken from the columns.
+  explicit Head(float f = 1) {
+    weight.n = 4100;
+    weight.k = 80;
+    weight.dtype = tensor::DType::kBF16;
+    weight.data = tensor::Buffer(static_cast<size_t>(weight.n * weight.k * 2));
+    norm.resize(static_cast<size_t>(weight.k));
+    std::vector<float> values(static_cast<size_t>(weight.n * weight.k));
+    for (size_t i = 0; i < values.size(); ++i) {
+      const size_t row = i / norm.size(), column = i % norm.size();
+      if (row != 5 && column != 7) values[i] = std::sin(static_cast<float>(i * i % 1009)) / f;
+    }
+    for (size_t c = 0; c < norm.size(); ++c) norm[c] = c == 9 ? 0 : f * (static_cast<float>(c % 13) - 5.5F);
+    tensor::convert_from_f32(weight.dtype, values.data(), weight.data.data(), weight.n * weight.k);
+  }
+  std::vector<float> values() const {
+    std::vector<float> out(static_cast<size_t>(weight.n * weight.k));
+    tensor::convert_to_f32(weight.dtype, weight.data.data(), out.data(), weight.n * weight.k);
+    return out;
+  }
+};
+
+TEST(HeadType, CodesSmoothedRowsByTheirLargestValue) {
+  const Head head;
+  const std::vector<float> w = head.values();
+  std::vector<float> scale(head.norm.size()), norm = head.norm;
+  for (size_t c = 0; c < scale.size(); ++c) {
+    float largest = 0;
+    for (size_t i = c; i < w.size(); i += scale.size()) largest = std::max(largest, std::fabs(w[i]));
+    const bool does_nothing = c == 7 || c == 9;
+    scale[c] = does_nothing ? 0 : std::sqrt(std::fabs(norm[c]) / largest);
+    norm[c] = does_nothing ? 0 : norm[c] / scale[c];
+  }
   base::ThreadPool pool(2);
   for (const kernels::Isa isa : kernels::cpu_isas()) {
-    const LinearWeight coded = coded_rows(weight, isa, pool);
+    std::vector<float> coded_norm = head.norm;
+    const LinearWeight coded = code_head(head.weight, coded_norm, isa, pool);
     ASSERT_EQ(coded.dtype, tensor::DType::kI8);
-    for (int64_t row = 0; row < weight.n; ++row) {
-      const float* w = values.data() + row * weight.k;
+    EXPECT_EQ(coded_norm, norm);
+    for (int64_t row = 0; row < coded.n; ++row) {
+      std::vector<float> smoothed(scale.size());
       float largest = 0;
-      for (int64_t c = 0; c < weight.k; ++c) largest = std::max(largest, std::fabs(w[c]));
-      const float scale = largest == 0 ? 1 : largest / 127.0F;
-      ASSERT_EQ(coded.scale[static_cast<size_t>(row)], scale) << row;
-      for (int64_t c = 0; c < weight.k; ++c) {
-        ASSERT_EQ(coded.data.as<int8_t>()[row * weight.k + c], std::nearbyint(w[c] / scale))
+      for (size_t c = 0; c < scale.size(); ++c) {
+        smoothed[c] = w[static_cast<size_t>(row) * scale.size() + c] * scale[c];
+        largest = std::max(largest, std::fabs(smoothed[c]));
+      }
+      const float row_scale = largest == 0 ? 1 : largest / 127.0F;
+      ASSERT_EQ(coded.scale[static_cast<size_t>(row)], row_scale) << row;
+      for (size_t c = 0; c < scale.size(); ++c) {
+        ASSERT_EQ(coded.data.as<int8_t>()[static_cast<size_t>(row) * scale.size() + c],
+                  std::nearbyint(smoothed[c] / row_scale))
             << row << ", " << c;
       }
     }
   }
+}
+
+TEST(HeadType, HowLoudnessIsDividedBetweenNormAndHeadDoesNotMatter) {
+  const Head even, loud(64);
+  base::ThreadPool pool(2);
+  std::vector<float> norm = even.norm, loud_norm = loud.norm;
+  const LinearWeight a = code_head(even.weight, norm, kernels::Isa::kRef, pool);
+  const LinearWeight b = code_head(loud.weight, loud_norm, kernels::Isa::kRef, pool);
+  EXPECT_EQ(norm, loud_norm);
+  EXPECT_EQ(a.scale, b.scale);
+  EXPECT_EQ(std::memcmp(a.data.data(), b.data.data(), a.data.size_bytes()), 0);
 }
 
 class Int8Head : public ::testing::TestWithParam<const char*> {};
