@@ -84,6 +84,7 @@ struct Request {
   // waits for it, so it should only wake someone. It may still come after the stream's end was read and after
   // the stream is gone: what it holds must be its own, and not the engine.
   std::function<void()> on_ready;
+  bool prompt_only = false;  // no token comes, but `prompt_logprobs`; the prompt may then fill the context
 };
 
 enum class FinishReason { kNone, kStop, kLength, kCancelled };

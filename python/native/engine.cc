@@ -84,7 +84,8 @@ std::vector<Delta> take_deltas(Stream& stream) {
 Stream submit(Engine& engine, const std::string& prompt, const std::vector<int32_t>& token_ids,
               bool add_special_tokens, const SamplingParams& sampling, int32_t priority,
               const ReadyQueue* ready, int64_t key) {
-  Request request{prompt, token_ids, add_special_tokens, sampling, priority, nullptr, nullptr};
+  Request request{prompt,  token_ids, add_special_tokens,   sampling, priority,
+                  nullptr, nullptr,   /*prompt_only=*/false};
   if (ready != nullptr) request.on_ready = ready->teller(key);
   return unwrap(without_gil([&] { return engine.submit(request); }));
 }

@@ -5,48 +5,25 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
-#include <mutex>
-#include <optional>
 #include <utility>
 
 #include "octavo/version.h"
 
 #include "api/echo.h"
+#include "api/engine_state.h"
 #include "api/generation_defaults.h"
+#include "api/stream_impl.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "base/memory.h"
 #include "base/text_format.h"
-#include "engine/batch_engine.h"
 #include "engine/decoder_step_model.h"
 #include "engine/echo_model.h"
 #include "engine/logits_reader.h"
-#include "engine/logprobs.h"
 #include "format/quant_manifest/quant_manifest.h"
-#include "text/chat_template.h"
 #include "text/stream_decoder.h"
-#include "text/tokenizer.h"
 
 namespace octavo {
-
-struct Engine::State {
-  std::unique_ptr<engine::LoadedModel> loaded;  // none: an echo
-  // Scoring token ids needs no tokenizer, and only chats need a template: what is missing is told when it is
-  // asked for.
-  Result<text::Tokenizer> tokenizer = not_found("");
-  Result<text::ChatTemplate> chat_template = not_found("");
-  SamplingParams defaults;
-  std::vector<int32_t> eos_ids;
-  ModelInfo info;
-  std::unique_ptr<engine::StepModel> steps;
-  std::unique_ptr<engine::BatchEngine> batch;  // its thread ends before what it runs on goes
-
-  Status read_text(const std::string& model_folder, const EngineOptions& options);
-  Status load(const std::string& model_folder, const EngineOptions& options, Progress* progress);
-  Status make_echo(const EngineOptions& options);
-  Result<engine::GenerationRequest> translate(const Request& request) const;
-};
 
 namespace {
 
@@ -106,24 +83,6 @@ std::vector<int32_t> unite_eos(const model::ModelConfig& config, const std::vect
   return ids;
 }
 
-TokenLogprob public_logprob(const engine::RankedLogprob& ranked) {
-  return {ranked.id, ranked.logprob, ranked.rank};
-}
-
-std::vector<TokenLogprob> public_logprobs(const std::vector<engine::RankedLogprob>& ranked) {
-  std::vector<TokenLogprob> out(ranked.size());
-  std::transform(ranked.begin(), ranked.end(), out.begin(), public_logprob);
-  return out;
-}
-
-TokenScore public_score(const engine::StepLogprobs& logprobs) {
-  return {public_logprob(logprobs.chosen), public_logprobs(logprobs.top)};
-}
-
-double monotonic_seconds(engine::GenerationTimes::Point point) {
-  return std::chrono::duration<double>(point.time_since_epoch()).count();
-}
-
 Result<engine::BatchOptions> batch_options(const EngineOptions& options) {
   engine::BatchOptions batch;
   batch.max_sequences = options.max_num_seqs;
@@ -176,205 +135,7 @@ Result<text::ChatTemplate> parse_template(const std::string& source,
   return parsed;
 }
 
-// A sequence that the model can run whole.
-Status check_ids(const std::vector<int32_t>& token_ids, const engine::LoadedModel& loaded) {
-  const int64_t n_vocab = loaded.config().n_vocab;
-  if (token_ids.empty()) return invalid_argument("ids: expected at least one token, found none");
-  if (static_cast<int64_t>(token_ids.size()) > loaded.max_context()) {
-    return invalid_argument("ids: expected at most " + std::to_string(loaded.max_context()) +
-                            " tokens (the context), found " + std::to_string(token_ids.size()));
-  }
-  for (size_t i = 0; i < token_ids.size(); ++i) {
-    if (token_ids[i] >= 0 && token_ids[i] < n_vocab) continue;
-    return invalid_argument("ids[" + std::to_string(i) + "]: expected a token id from 0 to " +
-                            std::to_string(n_vocab - 1) + ", found " + std::to_string(token_ids[i]));
-  }
-  return {};
-}
-
-// Lets the engine's steps, and whoever else waits, in between.
-void give_way(std::unique_lock<base::FairMutex>& lock) {
-  lock.unlock();
-  lock.lock();
-}
-
 }  // namespace
-
-const char* finish_reason_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kNone:
-      return "none";
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kCancelled:
-      return "cancelled";
-  }
-  return "none";
-}
-
-// --- Stream ---
-
-class Stream::Impl {
- public:
-  // decoder: none gives no text. untold_end: the token that ends a text without being named as the reason.
-  Impl(std::shared_ptr<void> state, std::shared_ptr<engine::Generation> generation,
-       std::vector<int32_t> prompt, std::optional<text::StreamDecoder> decoder,
-       std::optional<int32_t> untold_end, const SamplingParams& sampling)
-      : state_(std::move(state)),
-        generation_(std::move(generation)),
-        prompt_(std::move(prompt)),
-        outputs_(static_cast<size_t>(sampling.n)),
-        n_unfinished_(sampling.n),
-        stop_(sampling.stop),
-        untold_end_(untold_end),
-        min_tokens_(sampling.min_tokens),
-        keep_stop_token_(sampling.include_stop_str_in_output),
-        prompt_logprobs_due_(sampling.prompt_logprobs.has_value()) {
-    for (Output& output : outputs_) output.decoder = decoder;
-  }
-  ~Impl() { generation_->cancel(); }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
-
-  Result<std::optional<Delta>> next(const Progress* progress) {
-    while (n_unfinished_ > 0) {
-      auto step = generation_->step(progress);
-      if (!step.ok()) return failed(step.status());
-      auto delta = read(*step);
-      if (!delta.ok() || delta->has_value()) return delta;
-    }
-    return std::optional<Delta>();
-  }
-
-  Result<std::optional<Delta>> poll() {
-    while (n_unfinished_ > 0) {
-      auto step = generation_->poll();
-      if (!step.ok()) return failed(step.status());
-      if (!step->has_value()) break;
-      auto delta = read(**step);
-      if (!delta.ok() || delta->has_value()) return delta;
-    }
-    return std::optional<Delta>();
-  }
-
-  bool finished() const { return n_unfinished_ == 0; }
-
-  void cancel() { generation_->cancel(); }
-  const std::vector<int32_t>& prompt() const { return prompt_; }
-  int32_t n_outputs() const { return static_cast<int32_t>(outputs_.size()); }
-
-  StreamStats stats() const {
-    const engine::GenerationTimes times = generation_->times();
-    const auto between = [](auto from, auto to) {
-      return std::max(0.0, monotonic_seconds(to) - monotonic_seconds(from));
-    };
-    StreamStats stats;
-    stats.n_prompt_tokens = generation_->n_prompt_tokens();
-    stats.n_output_tokens = n_output_tokens_;
-    stats.n_cached_tokens = generation_->n_cached_tokens();
-    stats.prefill_seconds = between(times.scheduled, times.first_token);
-    stats.decode_seconds = between(times.first_token, times.last_token);
-    stats.arrived = monotonic_seconds(times.arrived);
-    stats.scheduled = monotonic_seconds(times.scheduled);
-    stats.first_token = monotonic_seconds(times.first_token);
-    stats.last_token = monotonic_seconds(times.last_token);
-    return stats;
-  }
-
- private:
-  struct Output {
-    std::optional<text::StreamDecoder> decoder;
-    int64_t n_tokens = 0;
-    bool finished = false;
-  };
-
-  Status failed(Status status) {
-    n_unfinished_ = 0;
-    return status;
-  }
-
-  // nullopt: of an output that has ended; the engine was ahead of a stop text.
-  Result<std::optional<Delta>> read(const engine::GenerationStep& step) {
-    Output& output = outputs_[static_cast<size_t>(step.output)];
-    if (output.finished) return std::optional<Delta>();
-    auto delta = take(step, output);
-    if (!delta.ok()) return failed(delta.status());
-    if (output.finished) --n_unfinished_;
-    return std::optional(std::move(*delta));
-  }
-
-  Result<Delta> take(const engine::GenerationStep& step, Output& output) {
-    Delta delta;
-    delta.index = step.output;
-    delta.token_ids.push_back(step.token);
-    ++output.n_tokens;
-    ++n_output_tokens_;
-    if (step.logprobs) delta.logprobs.push_back(public_score(*step.logprobs));
-    if (std::exchange(prompt_logprobs_due_, false)) {
-      for (const auto& logprobs : generation_->take_prompt_logprobs()) {
-        delta.prompt_logprobs.push_back(public_score(logprobs));
-      }
-    }
-    output.finished = step.finish != engine::Finish::kNone;
-    if (output.decoder) OCTAVO_RETURN_IF_ERROR(decode(step, output, delta));
-    set_finish(step, output, delta);
-    return delta;
-  }
-
-  Status decode(const engine::GenerationStep& step, Output& output, Delta& delta) const {
-    const bool may_stop = output.n_tokens > min_tokens_;
-    // A stop token ends the text without being part of it.
-    if (step.finish != engine::Finish::kStop || keep_stop_token_) {
-      OCTAVO_ASSIGN_OR_RETURN(delta.text, output.decoder->push(step.token, may_stop));
-    }
-    if (output.finished) {
-      OCTAVO_ASSIGN_OR_RETURN(const std::string rest, output.decoder->flush(may_stop));
-      delta.text += rest;
-    }
-    return {};
-  }
-
-  void set_finish(const engine::GenerationStep& step, Output& output, Delta& delta) {
-    if (output.decoder && output.decoder->stopped_by()) {
-      delta.finish = FinishReason::kStop;
-      delta.stop_text = stop_[*output.decoder->stopped_by()];
-      generation_->cancel(step.output);
-    } else if (step.finish == engine::Finish::kStop) {
-      delta.finish = FinishReason::kStop;
-      if (step.token != untold_end_) delta.stop_token = step.token;
-    } else if (step.finish == engine::Finish::kLength) {
-      delta.finish = FinishReason::kLength;
-    }
-    output.finished = delta.finish != FinishReason::kNone;
-  }
-
-  std::shared_ptr<void> state_;  // keeps model and tokenizer alive
-  std::shared_ptr<engine::Generation> generation_;
-  std::vector<int32_t> prompt_;
-  std::vector<Output> outputs_;
-  int32_t n_unfinished_;
-  std::vector<std::string> stop_;
-  std::optional<int32_t> untold_end_;
-  int64_t min_tokens_;
-  bool keep_stop_token_, prompt_logprobs_due_;
-  int64_t n_output_tokens_ = 0;
-};
-
-Stream::Stream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Stream::Stream(Stream&&) noexcept = default;
-Stream& Stream::operator=(Stream&&) noexcept = default;
-Stream::~Stream() = default;
-Result<std::optional<Delta>> Stream::next(const Progress* progress) { return impl_->next(progress); }
-Result<std::optional<Delta>> Stream::poll() { return impl_->poll(); }
-bool Stream::finished() const { return impl_->finished(); }
-void Stream::cancel() { impl_->cancel(); }
-int32_t Stream::n_outputs() const { return impl_->n_outputs(); }
-const std::vector<int32_t>& Stream::prompt_token_ids() const { return impl_->prompt(); }
-StreamStats Stream::stats() const { return impl_->stats(); }
-
-// --- Engine ---
 
 Engine::Engine(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Engine::Engine(Engine&&) noexcept = default;
@@ -489,6 +250,7 @@ Result<engine::GenerationRequest> Engine::State::translate(const Request& reques
   }
   wanted.n_logprobs = sampling.logprobs;
   wanted.n_prompt_logprobs = sampling.prompt_logprobs;
+  wanted.prompt_only = request.prompt_only;
   wanted.n_outputs = sampling.n;
   wanted.priority = request.priority;
   wanted.mask = request.mask;
@@ -523,7 +285,7 @@ Result<Stream> Engine::submit(const Request& request) {
   OCTAVO_ASSIGN_OR_RETURN(auto generation, state_->batch->submit(std::move(wanted)));
   const std::optional<int32_t> untold_end = sampling.ignore_eos ? std::nullopt : state_->tokenizer->eos_id();
   return Stream(std::make_unique<Stream::Impl>(state_, std::move(generation), std::move(prompt),
-                                               std::move(decoder), untold_end, sampling));
+                                               std::move(decoder), untold_end, request));
 }
 
 EngineStats Engine::stats() const {
@@ -559,59 +321,6 @@ Result<Request> Engine::chat_request(const std::string& variables_json,
   OCTAVO_ASSIGN_OR_RETURN(request.prompt, chosen->render(variables));
   request.add_special_tokens = !chosen->starts_with_bos(request.prompt);
   return request;
-}
-
-Result<std::vector<float>> Engine::logits(const std::vector<int32_t>& token_ids, const Progress* progress) {
-  if (state_->loaded == nullptr) return unsupported("an echo has no logits");
-  engine::LoadedModel& loaded = *state_->loaded;
-  OCTAVO_RETURN_IF_ERROR(check_ids(token_ids, loaded));
-  const size_t n_logits = token_ids.size() * static_cast<size_t>(loaded.config().n_vocab);
-  const uint64_t available = base::available_memory_bytes();
-  if (n_logits * sizeof(float) > available) {
-    return resource_exhausted("the logits of " + std::to_string(token_ids.size()) + " tokens need " +
-                              base::format_bytes(n_logits * sizeof(float)) + " of memory, " +
-                              base::format_bytes(available) + " are available; ask for fewer tokens");
-  }
-  std::vector<float> all;
-  all.reserve(n_logits);
-  std::unique_lock lock(loaded.mutex());
-  engine::LogitsReader reader(loaded, token_ids, progress);
-  for (;;) {
-    if (reader.begins_chunk()) give_way(lock);
-    OCTAVO_ASSIGN_OR_RETURN(const engine::LogitsReader::Rows rows, reader.next());
-    if (rows.n_rows == 0) return all;
-    all.insert(all.end(), rows.logits.begin(), rows.logits.end());
-  }
-}
-
-Result<std::vector<ScoredPosition>> Engine::score(const std::vector<int32_t>& token_ids, int32_t top_n,
-                                                  const Progress* progress) {
-  if (state_->loaded == nullptr) return unsupported("an echo has no logits");
-  engine::LoadedModel& loaded = *state_->loaded;
-  const int64_t n_vocab = loaded.config().n_vocab;
-  OCTAVO_RETURN_IF_ERROR(check_ids(token_ids, loaded));
-  if (top_n < 0 || top_n > n_vocab) {
-    return invalid_argument("top: expected 0 to " + std::to_string(n_vocab) + " (the vocabulary), found " +
-                            std::to_string(top_n));
-  }
-  std::unique_lock lock(loaded.mutex());
-  engine::LogitsReader reader(loaded, token_ids, progress);
-  std::vector<ScoredPosition> positions(token_ids.size());
-  std::vector<int32_t> order;
-  for (;;) {
-    if (reader.begins_chunk()) give_way(lock);
-    OCTAVO_ASSIGN_OR_RETURN(const engine::LogitsReader::Rows rows, reader.next());
-    if (rows.n_rows == 0) return positions;
-    for (int64_t i = 0; i < rows.n_rows; ++i) {
-      const auto position = static_cast<size_t>(rows.begin + i);
-      const auto row = engine::LogprobRow::read(rows.row(i));
-      if (!row.ok()) return row.status().with_context("position " + std::to_string(position));
-      if (position + 1 < token_ids.size()) {
-        positions[position + 1].token = public_logprob(row->of(token_ids[position + 1]));
-      }
-      positions[position].top = public_logprobs(row->top(top_n, order));
-    }
-  }
 }
 
 }  // namespace octavo

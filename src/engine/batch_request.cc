@@ -79,7 +79,11 @@ Status check_request(const GenerationRequest& request, const StepModel& model) {
         "prompt: expected at least one token, found none (the text is empty and this model's "
         "tokenizer adds no beginning-of-text token)");
   }
-  if (n_prompt >= model.max_context()) {
+  if (request.prompt_only && n_prompt > model.max_context()) {
+    return invalid_argument("prompt: " + std::to_string(n_prompt) + " tokens do not fit into a context of " +
+                            std::to_string(model.max_context()) + " tokens; shorten it");
+  }
+  if (!request.prompt_only && n_prompt >= model.max_context()) {
     return invalid_argument("prompt: " + std::to_string(n_prompt) +
                             " tokens leave no room for output in a context of " +
                             std::to_string(model.max_context()) + " tokens; shorten it");
@@ -135,7 +139,8 @@ std::unique_ptr<Sequence> make_sequence(GenerationRequest request, const StepMod
   const std::vector<int32_t> prompt = std::exchange(request.prompt, {});
   const auto n_prompt = static_cast<int64_t>(prompt.size());
   const int64_t room = model.max_context() - n_prompt;
-  const int64_t max_tokens = std::min(request.max_tokens.value_or(room), room);
+  // A token that nothing follows takes no place in the context.
+  const int64_t max_tokens = request.prompt_only ? 1 : std::min(request.max_tokens.value_or(room), room);
   const auto generation =
       std::make_shared<Generation>(n_prompt, request.n_outputs, std::exchange(request.on_ready, {}));
   const auto shared = std::make_shared<const GenerationRequest>(std::move(request));

@@ -29,6 +29,9 @@ struct GenerationRequest {
   TokenRules rules;                   // any of rules.stop_ids ends an output and is its last token
   std::optional<int32_t> n_logprobs;  // report the chosen token's log-probability and the n best; -1: all
   std::optional<int32_t> n_prompt_logprobs;  // the same for each token of the prompt but the first
+  // Only n_prompt_logprobs is wanted: the prompt may fill the context, and of max_tokens nothing is asked.
+  // One token comes all the same, when the prompt has run.
+  bool prompt_only = false;
   int32_t n_outputs = 1;
   int32_t priority = 0;                    // smaller runs first; among equals, who came first
   std::shared_ptr<const LogitsMask> mask;  // cloned for each output

@@ -138,6 +138,28 @@ TEST(Answer, TokensAsIds) {
             Json("token_id:" + std::to_string(id)));
 }
 
+TEST(Answer, EchoAloneMayFillTheContext) {
+  const auto body = [](int64_t n_tokens, int n_output) {
+    std::string ids = "[1";
+    for (int64_t i = 1; i < n_tokens; ++i) ids += "," + std::to_string(i % 100 + 1);
+    return R"({"prompt":)" + ids + R"(],"echo":true,"logprobs":0,"max_tokens":)" + std::to_string(n_output) +
+           "}";
+  };
+  const int64_t n_context = engine().model().max_context;
+  const Json response = answer("/v1/completions", body(n_context, 0));
+  const Json& choice = first_choice(response);
+  EXPECT_EQ(*choice.find("finish_reason"), Json("length"));
+  EXPECT_EQ(choice.find("logprobs")->find("token_logprobs")->as_array().size(),
+            static_cast<size_t>(n_context));
+  EXPECT_EQ(*response.find("usage")->find("completion_tokens"), Json(0));
+  for (const std::string& refused : {body(n_context + 1, 0), body(n_context, 1)}) {
+    const BatchLine line = parse_batch_line(
+        R"({"custom_id":"a","method":"POST","url":"/v1/completions","body":)" + refused + "}");
+    const auto failed = answer_call(engine(), line, ResponseHead(), Watch());
+    EXPECT_EQ(http_status(failed.status()), 400) << failed.status().message();
+  }
+}
+
 TEST(Answer, WhatTheModelCannotDoIsTheRequestsFault) {
   const auto failed = [](const std::string& body) {
     const BatchLine line =

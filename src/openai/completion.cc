@@ -107,15 +107,6 @@ Json choice_json(size_t index, const CompletionOutput& output, const std::string
   return choice;
 }
 
-// As if no token had been asked for.
-void drop_outputs(RequestOutput& answer) {
-  for (CompletionOutput& output : answer.outputs) {
-    output = CompletionOutput();
-    output.finish = FinishReason::kLength;
-  }
-  answer.stats.n_output_tokens = 0;
-}
-
 }  // namespace
 
 Result<CompletionCall> parse_completion_call(const Json& body) {
@@ -127,10 +118,8 @@ Result<CompletionCall> parse_completion_call(const Json& body) {
   OCTAVO_RETURN_IF_ERROR(reader.finish());
   SamplingParams& sampling = call.shared.sampling;
   if (!sampling.max_tokens) sampling.max_tokens = std::max(kDefaultMaxTokens, sampling.min_tokens);
-  if (call.echo && *sampling.max_tokens == 0) {
-    call.no_output = true;
-    sampling.max_tokens = 1;
-  }
+  const bool prompt_only = call.echo && *sampling.max_tokens == 0;
+  if (prompt_only) sampling.max_tokens = 1;  // the least that check_sampling_params takes; not read
   sampling.logprobs = call.logprobs;
   call.prompt_logprobs = sampling.prompt_logprobs;
   if (call.echo && call.logprobs) {
@@ -139,6 +128,7 @@ Result<CompletionCall> parse_completion_call(const Json& body) {
   OCTAVO_RETURN_IF_ERROR(check_sampling_params(sampling));
   for (Request& request : call.requests) {
     request.sampling = sampling;
+    request.prompt_only = prompt_only;
     request.priority = call.shared.priority;
     request.add_special_tokens = call.shared.add_special_tokens.value_or(true);
   }
@@ -152,7 +142,6 @@ Result<Json> answer_completion(Engine& engine, const CompletionCall& call, const
   JsonArray choices;
   Usage usage;
   for (size_t i = 0; i < answers.size(); ++i) {
-    if (call.no_output) drop_outputs(answers[i]);
     std::string prompt;
     if (call.echo) {
       OCTAVO_ASSIGN_OR_RETURN(prompt, prompt_text(engine, call.requests[i]));

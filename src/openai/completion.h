@@ -19,8 +19,7 @@ struct CompletionCall {
   std::vector<Request> requests;           // one a prompt, ready to submit
   std::optional<int32_t> logprobs;         // the likeliest tokens a position
   std::optional<int32_t> prompt_logprobs;  // the same in vLLM's form, of the prompt alone
-  bool echo = false;                       // the prompt begins the text
-  bool no_output = false;                  // max_tokens is 0: only with echo; one token is run and left out
+  bool echo = false;                       // the prompt begins the text; only then may max_tokens be 0
 };
 
 Result<CompletionCall> parse_completion_call(const base::Json& body);
