@@ -41,6 +41,9 @@ struct EngineOptions {
   int64_t echo_step_us = 0;  // microseconds that a step of the echo takes at least
 };
 
+// OpenAI's and vLLM's: beyond it a token is banned or alone anyway.
+inline constexpr int kMaxLogitBias = 100;
+
 // Unset fields take the model's generation_config.json, then these defaults (vLLM's names and meaning).
 struct SamplingParams {
   std::optional<float> temperature;         // 1.0; below 1e-5 greedy
@@ -65,7 +68,7 @@ struct SamplingParams {
   // and temperature. -1: all.
   std::optional<int32_t> logprobs;
   std::optional<int32_t> prompt_logprobs;             // the same for the prompt's tokens
-  std::vector<std::pair<int32_t, float>> logit_bias;  // token, addend
+  std::vector<std::pair<int32_t, float>> logit_bias;  // token, addend in [-kMaxLogitBias, kMaxLogitBias]
   std::vector<int32_t> allowed_token_ids;             // empty: all
   std::vector<std::string>
       bad_words;  // words whose tokens, at a text's beginning and after a space, must not come

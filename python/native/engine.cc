@@ -39,6 +39,7 @@ void bind_options(nb::module_& module) {
 }
 
 void bind_sampling(nb::module_& module) {
+  module.attr("MAX_LOGIT_BIAS") = kMaxLogitBias;
   nb::class_<SamplingParams>(module, "SamplingParams",
                              "Of one request. None: the model's default, then vLLM's.")
       .def(nb::init<>())

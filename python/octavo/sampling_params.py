@@ -94,6 +94,15 @@ def checked_seed(seed: typing.Any) -> int:
     return value
 
 
+def _as_token_ids(name: str, value: typing.Any) -> list[int]:
+    """As `_as_list`; what is no token id of any model is named with its place."""
+    ids = [as_integer(f"{name}[{i}]", token) for i, token in enumerate(_as_list(name, value, int))]
+    for i, token in enumerate(ids):
+        if not 0 <= token < 2**31:
+            raise ValueError(f"{name}[{i}]: expected a token id, found {token}")
+    return ids
+
+
 def _as_bias(given: typing.Any) -> dict[int, float]:
     """`logit_bias` with its numbers cut to what vLLM allows."""
     if not isinstance(given, Mapping):
@@ -101,7 +110,8 @@ def _as_bias(given: typing.Any) -> dict[int, float]:
     for bias in given.values():
         if not isinstance(bias, numbers.Real):
             raise TypeError(f"logit_bias: expected numbers, found {bias!r}")
-    return {as_integer("logit_bias", token): min(100.0, max(-100.0, float(bias))) for token, bias in given.items()}
+    most = float(_native.MAX_LOGIT_BIAS)
+    return {as_integer("logit_bias", token): min(most, max(-most, float(bias))) for token, bias in given.items()}
 
 
 @suggests_fields
@@ -187,10 +197,10 @@ class SamplingParams:
             if getattr(self, name) != default:
                 raise NotImplementedError(f"SamplingParams: {name} is not built yet; leave it at {default!r}")
         self.stop = _as_list("stop", self.stop, str)
-        self.stop_token_ids = _as_list("stop_token_ids", self.stop_token_ids, int)
+        self.stop_token_ids = _as_token_ids("stop_token_ids", self.stop_token_ids)
         self.bad_words = _as_list("bad_words", self.bad_words, str)
         if self.allowed_token_ids is not None:
-            self.allowed_token_ids = _as_list("allowed_token_ids", self.allowed_token_ids, int)
+            self.allowed_token_ids = _as_token_ids("allowed_token_ids", self.allowed_token_ids)
         self.seed = None if self.seed == -1 else self.seed
         # True is vLLM's old spelling of 1.
         self.logprobs = 1 if self.logprobs is True else self.logprobs

@@ -71,6 +71,15 @@ def test_a_wrong_type_is_a_type_error_that_names_it(wrong):
         SamplingParams(**wrong)
 
 
+@pytest.mark.parametrize("name", ["stop_token_ids", "allowed_token_ids"])
+@pytest.mark.parametrize(("wrong", "error"), [("x", TypeError), (1.5, TypeError), (None, TypeError), (-1, ValueError),
+                                              (2**31, ValueError)])
+def test_a_wrong_token_id_is_named_with_its_place(name, wrong, error):
+    with pytest.raises(error, match=rf"^{name}\[1\]: .*found {wrong!r}"):
+        SamplingParams(**{name: [3, wrong]})
+    assert getattr(SamplingParams(**{name: numpy.array([3, 4])}), name) == [3, 4]
+
+
 def test_a_misspelt_keyword_is_answered_with_the_nearest():
     with pytest.raises(TypeError, match="'temprature'.*did you mean 'temperature'"):
         SamplingParams(temprature=1.0)

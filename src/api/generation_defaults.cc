@@ -1,6 +1,7 @@
 // generation_config.json to sampling defaults. Called by api/engine.cc.
 #include "api/generation_defaults.h"
 
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <random>
@@ -125,6 +126,12 @@ Status check_sampling_params(const SamplingParams& params) {
     if (wanted.value_or(0) >= -1) continue;
     return invalid_argument(std::string(name) + ": expected -1 (the whole vocabulary) or at least 0, found " +
                             std::to_string(*wanted));
+  }
+  for (const auto& [token, bias] : params.logit_bias) {
+    if (std::abs(bias) <= kMaxLogitBias) continue;
+    return invalid_argument("logit_bias['" + std::to_string(token) + "']: expected " +
+                            std::to_string(-kMaxLogitBias) + " to " + std::to_string(kMaxLogitBias) +
+                            ", found " + base::Json(static_cast<double>(bias)).dump());
   }
   if (!params.detokenize && !params.stop.empty()) {
     return invalid_argument("stop: texts are found in text, and detokenize is false; use stop_token_ids");

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace octavo::api {
 namespace {
 
@@ -53,6 +55,18 @@ TEST(GenerationDefaults, RefusesWhatNoRequestCouldSet) {
     EXPECT_EQ(defaults.status().code(), StatusCode::kCorrupt) << text;
     EXPECT_EQ(defaults.status().message().rfind("generation_config.json: ", 0), 0U)
         << defaults.status().message();
+  }
+}
+
+TEST(CheckSamplingParams, ABiasIsBounded) {
+  SamplingParams params;
+  params.logit_bias = {{3, -100.0F}, {4, 100.0F}};
+  EXPECT_TRUE(check_sampling_params(params).ok());
+  for (const float bias : {100.5F, -101.0F, std::numeric_limits<float>::quiet_NaN()}) {
+    params.logit_bias = {{4, bias}};
+    const Status status = check_sampling_params(params);
+    EXPECT_EQ(status.message().rfind("logit_bias['4']: expected -100 to 100, found ", 0), 0U)
+        << status.message();
   }
 }
 

@@ -17,7 +17,7 @@ struct SharedFields {
   std::string model;  // empty: the only one
   SamplingParams sampling;
   int32_t priority = 0;  // lower comes first
-  bool stream = false, include_usage = false;
+  bool stream = false;
   bool return_token_ids = false;
   bool tokens_as_ids = false;  // log-probabilities call a token "token_id:123"
   std::optional<bool> add_special_tokens;
