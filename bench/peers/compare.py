@@ -1,9 +1,12 @@
 """Octavo and its peers on the same shape, in turns on the same machine; prints one table with ratios:
     compare.py --octavo build/octavo --python ENVIRONMENT/bin/python --shape qwen3-0.6b \\
-               [--gguf model.gguf] [--openvino FOLDER] [--rounds 3] [--threads 2] [--requests 1,4,16,64]
-Everyone runs once in each round; a cell is the median of the rounds, then the least and the most of them."""
+               [--gguf model.gguf] [--openvino FOLDER] [--ctranslate2 FOLDER] [--rounds 3] [--threads 2]
+               [--requests 1,4,16,64] [--isa avx2 --llama-avx2 ENVIRONMENT/llama-avx2]
+Everyone runs once in each round; a cell is the median of the rounds, then the least and the most of them. --isa avx2
+holds everyone to AVX2, as far as each lets itself be held; what each says it ran on is printed below the table."""
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -12,8 +15,13 @@ import sys
 HERE = pathlib.Path(__file__).parent
 
 
-def run(command):
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+# Octavo's, CTranslate2's own loops', oneDNN's (the products of CTranslate2 and OpenVINO). llama.cpp has its ISA built in.
+AVX2 = {"OCTAVO_ISA": "avx2", "CT2_FORCE_CPU_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+
+
+def run(command, environment):
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, **environment})
+    return json.loads(done.stdout)
 
 
 def octavo_rows(arguments):
@@ -21,14 +29,15 @@ def octavo_rows(arguments):
     report = run([arguments.octavo, "bench", "--synthetic", arguments.shape, "--rows", works, "--repetitions", "3",
                   "--prefill", arguments.prefill, "--context", arguments.context, "--batch", arguments.batch,
                   "--requests", arguments.requests or "1", "--request-tokens", "128+64",
-                  "--threads", str(arguments.threads), "--json"])
+                  "--threads", str(arguments.threads), "--json"], AVX2 if arguments.isa else {})
     return [dict(row, peer=f"Octavo ({row['dtype']}, {row['isa']})") for row in report["rows"]], report["machine"]
 
 
 def peer_rows(arguments, script, model):
+    environment = dict(AVX2, PYTHONPATH=arguments.llama_avx2 or "") if arguments.isa else {}
     return run([arguments.python, str(HERE / script), model, "--repetitions", "3", "--prefill", arguments.prefill,
                 "--context", arguments.context, "--batch", arguments.batch, "--requests", arguments.requests,
-                "--threads", str(arguments.threads)])
+                "--threads", str(arguments.threads)], environment)
 
 
 def title(work, m, batch, context):
@@ -45,6 +54,9 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--gguf")
     parser.add_argument("--openvino")
+    parser.add_argument("--ctranslate2")
+    parser.add_argument("--isa", choices=["avx2"])
+    parser.add_argument("--llama-avx2", help="the second llama-cpp-python of make_environment.sh, built for AVX2")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--prefill", default="512,2048")
@@ -52,17 +64,22 @@ def main():
     parser.add_argument("--batch", default="4,16")
     parser.add_argument("--requests", default="")
     arguments = parser.parse_args()
+    if arguments.isa and arguments.gguf and not arguments.llama_avx2:
+        parser.error("--isa avx2 with --gguf needs --llama-avx2: llama.cpp's instruction set is built in")
 
-    values, machine = {}, None  # (work, m, batch, context) -> peer -> values
+    values, ran_on, machine = {}, {}, None  # (work, m, batch, context) -> peer -> values
     for _ in range(arguments.rounds):
         rows, machine = octavo_rows(arguments)
         if arguments.gguf:
             rows += peer_rows(arguments, "llama_cpp_peer.py", arguments.gguf)
         if arguments.openvino:
             rows += peer_rows(arguments, "openvino_peer.py", arguments.openvino)
+        if arguments.ctranslate2:
+            rows += peer_rows(arguments, "ctranslate2_peer.py", arguments.ctranslate2)
         for row in rows:
             # A peer's decode row counts its batch in m as ours does; its requests state prompt and whole length.
             key = (row["work"], row["m"], row["batch"], row["context"])
+            ran_on.setdefault(row["peer"], row["isa"])
             values.setdefault(key, {}).setdefault(row["peer"], []).append(row["value"])
 
     peers = list(dict.fromkeys(peer for cells in values.values() for peer in cells))
@@ -77,6 +94,9 @@ def main():
         ratio = f"{own[0] / max(others):.2f}" if own and others else ""
         texts = [f"{medians[p]:.1f} ({min(cells[p]):.1f}…{max(cells[p]):.1f})" if p in cells else "" for p in peers]
         print(f"| {title(*key)} | " + " | ".join(texts) + f" | {ratio} |")
+    print()
+    for peer, isa in ran_on.items():
+        print(f"{peer}: {isa}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """llama.cpp through llama-cpp-python's C interface, token ids in, the likeliest token out:
     llama_cpp_peer.py model.gguf [--threads 2 …]"""
 import ctypes
+import re
 
 import llama_cpp
 import numpy
@@ -10,7 +11,7 @@ import measurement
 N_BATCH = 512  # rows of a step, as octavo bench
 
 
-class LlamaCpp(measurement.Peer):
+class LlamaCpp(measurement.SteppedPeer):
     name = f"llama.cpp ({llama_cpp.__version__})"
     dtype = "Q8_0"
 
@@ -18,6 +19,9 @@ class LlamaCpp(measurement.Peer):
         self._log = llama_cpp.llama_log_callback(lambda level, text, data: None)
         llama_cpp.llama_log_set(self._log, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
+        # "CPU : SSE3 = 1 | … | AVX2 = 1 | AVX512 = 1 | …": what it was built with.
+        features = re.findall(r"(AVX\w*) = 1", llama_cpp.llama_print_system_info().decode())
+        self.isa = "built with " + ", ".join(features)
         self._model = llama_cpp.llama_model_load_from_file(path.encode(), llama_cpp.llama_model_default_params())
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
         self._threads = threads
@@ -63,9 +67,8 @@ class LlamaCpp(measurement.Peer):
         for begin in range(0, len(rows), N_BATCH):
             self._run(rows[begin:begin + N_BATCH])
 
-    def decode(self, n_steps):
-        for _ in range(n_steps):
-            self._run([(token, sequence, True) for sequence, token in enumerate(self._next)])
+    def decode(self):
+        self._run([(token, sequence, True) for sequence, token in enumerate(self._next)])
 
 
 if __name__ == "__main__":

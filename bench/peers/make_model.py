@@ -1,7 +1,8 @@
 """Random weights in a shape, for a peer and without a network:
     octavo bench --synthetic qwen3-0.6b --print-config > config.json
     make_model.py gguf config.json model.gguf         llama.cpp, Q8_0 throughout
-    make_model.py openvino config.json FOLDER         OpenVINO, int8 weights with a scale per channel"""
+    make_model.py openvino config.json FOLDER         OpenVINO, int8 weights with a scale per channel
+    make_model.py ctranslate2 config.json FOLDER      CTranslate2, the same"""
 import json
 import pathlib
 import sys
@@ -59,26 +60,49 @@ def make_gguf(config, target):
     writer.close()
 
 
-def make_openvino(config, target):
+def random_qwen3(config):
     import torch
     import transformers
-    from optimum.intel import OVModelForCausalLM, OVWeightQuantizationConfig
 
     torch.manual_seed(1)
+    names = {k: v for k, v in config.items() if k not in ("architectures", "model_type", "torch_dtype")}
+    return transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**names)).to(torch.bfloat16)
+
+
+def make_openvino(config, target):
+    from optimum.intel import OVModelForCausalLM, OVWeightQuantizationConfig
+
     folder = pathlib.Path(target)
     source = folder / "source"
-    names = {k: v for k, v in config.items() if k not in ("architectures", "model_type", "torch_dtype")}
-    model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**names)).to(torch.bfloat16)
-    model.save_pretrained(source)
-    del model
+    random_qwen3(config).save_pretrained(source)
     exported = OVModelForCausalLM.from_pretrained(
         source, export=True, compile=False, quantization_config=OVWeightQuantizationConfig(bits=8, sym=True))
     exported.save_pretrained(folder)
 
 
+def make_ctranslate2(config, target):
+    """Through its loader for Qwen3 alone: the converter around it opens a tokenizer, which random weights have not."""
+    import torch
+    from ctranslate2.converters import transformers as converters
+
+    loader = converters.Qwen3Loader()
+    with torch.no_grad():
+        spec = loader.get_model_spec(random_qwen3(config).to(torch.float32))
+    spec.register_vocabulary([f"t{i}" for i in range(config["vocab_size"])])  # ctranslate2_peer.py's words
+    spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = "t0"
+    spec.config.layer_norm_epsilon = config["rms_norm_eps"]
+    spec.validate()
+    spec.optimize(quantization="int8")
+    folder = pathlib.Path(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    spec.save(str(folder))
+
+
+MAKERS = {"gguf": make_gguf, "openvino": make_openvino, "ctranslate2": make_ctranslate2}
+
 if __name__ == "__main__":
-    if len(sys.argv) != 4 or sys.argv[1] not in ("gguf", "openvino"):
+    if len(sys.argv) != 4 or sys.argv[1] not in MAKERS:
         sys.exit(__doc__)
     with open(sys.argv[2], encoding="utf-8") as file:
         shape = json.load(file)
-    {"gguf": make_gguf, "openvino": make_openvino}[sys.argv[1]](shape, sys.argv[3])
+    MAKERS[sys.argv[1]](shape, sys.argv[3])

@@ -1,5 +1,5 @@
 """What every peer is asked to do, and the rows it answers with: the same works, units and medians as
-`octavo bench --json`. A peer is a class with prefill(tokens), step(tokens) and so on; see Peer."""
+`octavo bench --json`. A peer is a Peer, or a SteppedPeer where its library runs one step at a time."""
 import argparse
 import json
 import statistics
@@ -10,10 +10,20 @@ N_STEPS = 16  # of a decode run, as octavo bench
 
 
 class Peer:
-    """Sequences of token ids, side by side. Each call blocks until its logits are there."""
+    """Sequences of token ids, side by side, greedy."""
 
     name = ""
     dtype = ""
+    isa = ""  # what it says that it runs on
+
+    def generate(self, prompts, n_tokens):
+        """prompts: a list of equally long lists of ids. n_tokens >= 1 for each. When each token of all was there, in
+        seconds from the beginning: [n_tokens], the first with the prompt."""
+        raise NotImplementedError
+
+
+class SteppedPeer(Peer):
+    """Each call blocks until its logits are there."""
 
     def start(self, n_sequences, max_tokens):
         """Room for so many sequences of so many tokens, all empty."""
@@ -23,9 +33,19 @@ class Peer:
         """prompts: a list of equally long lists of ids, one a sequence."""
         raise NotImplementedError
 
-    def decode(self, n_steps):
-        """n_steps tokens for each sequence, greedy."""
+    def decode(self):
+        """A token for each sequence, greedy."""
         raise NotImplementedError
+
+    def generate(self, prompts, n_tokens):
+        self.start(len(prompts), len(prompts[0]) + n_tokens)
+        begin = time.perf_counter()
+        self.prefill(prompts)
+        times = [time.perf_counter() - begin]
+        for _ in range(n_tokens - 1):
+            self.decode()
+            times.append(time.perf_counter() - begin)
+        return times
 
 
 def random_tokens(n, seed):
@@ -33,24 +53,15 @@ def random_tokens(n, seed):
     return [(i * 7919 + seed * 104729) % 150000 + 1 for i in range(n)]
 
 
-def timed(call):
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
 def row(peer, work, seconds, n_tokens, **where):
     rates = sorted(n_tokens / s for s in seconds)
-    return {"peer": peer.name, "work": work, "dtype": peer.dtype, "value": statistics.median(rates), "unit": "tok/s",
-            "min": rates[0], "max": rates[-1], "runs": len(rates), **where}
+    return {"peer": peer.name, "work": work, "dtype": peer.dtype, "isa": peer.isa, "value": statistics.median(rates),
+            "unit": "tok/s", "min": rates[0], "max": rates[-1], "runs": len(rates), **where}
 
 
 def prefill_row(peer, m, repetitions):
     prompt = random_tokens(m, 1)
-    seconds = []
-    for _ in range(repetitions + 1):
-        peer.start(1, m + 1)
-        seconds.append(timed(lambda: peer.prefill([prompt])))
+    seconds = [peer.generate([prompt], 1)[0] for _ in range(repetitions + 1)]
     return row(peer, "prefill", seconds[1:], m, m=m, batch=1, context=0)
 
 
@@ -58,23 +69,15 @@ def decode_row(peer, batch, context, repetitions):
     prompts = [random_tokens(max(context, 1), s) for s in range(batch)]
     seconds = []
     for _ in range(repetitions + 1):
-        peer.start(batch, context + N_STEPS + 2)
-        peer.prefill(prompts)
-        peer.decode(1)
-        seconds.append(timed(lambda: peer.decode(N_STEPS)))
+        times = peer.generate(prompts, N_STEPS + 2)
+        seconds.append(times[-1] - times[1])  # the first step is no run's: it may still prepare
     return row(peer, "decode", seconds[1:], batch * N_STEPS, m=batch, batch=batch, context=context)
 
 
 def requests_row(peer, n, prompt, output, repetitions):
     """Output tokens a second of n requests that arrive together."""
     prompts = [random_tokens(prompt, s) for s in range(n)]
-
-    def run():
-        peer.start(n, prompt + output)
-        peer.prefill(prompts)
-        peer.decode(output - 1)
-
-    seconds = [timed(run) for _ in range(repetitions)]
+    seconds = [peer.generate(prompts, output)[-1] for _ in range(repetitions)]
     return row(peer, "engine", seconds, n * output, m=prompt, batch=n, context=prompt + output)
 
 

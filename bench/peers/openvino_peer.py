@@ -1,6 +1,9 @@
 """OpenVINO's runtime, as OpenVINO GenAI calls it: one stateful model whose keys and values stay inside, token ids
 in, the likeliest token out. Sequences are equally long here, so they are one batch without padding:
     openvino_peer.py FOLDER [--threads 2 …]"""
+import collections
+import os
+
 import numpy
 import openvino
 from openvino import opset13
@@ -19,7 +22,17 @@ def keep_last_logits(model):
     model.validate_nodes_and_infer_types()
 
 
-class OpenVino(measurement.Peer):
+def kernels(compiled):
+    """How often each kernel was chosen for products and norms: "brgemm_avx512_bf16 x197"."""
+    chosen = collections.Counter()
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        info = node.get_rt_info()
+        if info["layerType"].astype(str) in ("FullyConnected", "RMS"):
+            chosen[info["primitiveType"].astype(str)] += 1
+    return ", ".join(f"{name} x{n}" for name, n in chosen.most_common())
+
+
+class OpenVino(measurement.SteppedPeer):
     name = f"OpenVINO ({openvino.get_version().split('-')[0]})"
     dtype = "int8"
 
@@ -27,14 +40,18 @@ class OpenVino(measurement.Peer):
         core = openvino.Core()
         model = core.read_model(f"{folder}/openvino_model.xml")
         keep_last_logits(model)
-        self._compiled = core.compile_model(model, "CPU", {
-            "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
+        options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+        if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2":
+            # What it chooses on a CPU without AVX-512; it asks the CPU and not oneDNN, which would then refuse.
+            options |= {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+        self._compiled = core.compile_model(model, "CPU", options)
         self._inputs = {name for port in self._compiled.inputs for name in port.get_names()}
 
     def start(self, n_sequences, max_tokens):
         self._request = self._compiled.create_infer_request()
         self._position = 0
         self._next = None
+        self.isa = kernels(self._compiled)  # chosen by the first inference
 
     def _run(self, tokens):
         batch, n = tokens.shape
@@ -49,9 +66,8 @@ class OpenVino(measurement.Peer):
     def prefill(self, prompts):
         self._run(numpy.array(prompts, dtype=numpy.int64))
 
-    def decode(self, n_steps):
-        for _ in range(n_steps):
-            self._run(self._next.astype(numpy.int64))
+    def decode(self):
+        self._run(self._next.astype(numpy.int64))
 
 
 if __name__ == "__main__":
