@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "base/text_format.h"
@@ -13,6 +14,7 @@
 #include "model/arch/arch_spec.h"
 #include "model/checkpoint_tensors.h"
 #include "model/config.h"
+#include "model/input_readers.h"
 #include "model/linear_tensors.h"
 
 namespace octavo::model {
@@ -65,30 +67,22 @@ struct OuterTensors {
   const TensorInfo* tied_copy = nullptr;  // lm_head.weight stored beside the embedding that it is tied to
 };
 
-// Linears that read one input. compressed-tensors' runtimes fuse them, so there they share one scale.
-struct InputGroup {
-  const char* words;
-  std::array<LinearSlot, 3> slots;
-};
-constexpr InputGroup kInputGroups[] = {
-    {"q_proj, k_proj and v_proj", {LinearSlot::kQ, LinearSlot::kK, LinearSlot::kV}},
-    {"gate_proj and up_proj", {LinearSlot::kGate, LinearSlot::kUp, LinearSlot::kUp}}};
-
-// `same(a, b)`: whether two linears of a group, both int8, can read the same codes.
+// Linears that read one input, both int8: whether `same(a, b)`, that they can read the same codes.
+// compressed-tensors' runtimes fuse them, so there they share one scale.
 template <class Same>
 Status check_shared_inputs(const CheckpointTensors& tensors, const ModelConfig& config, int64_t layer,
                            const Same& same) {
   if (tensors.manifest().layout() != format::QuantLayout::kCompressedTensors) return {};
-  for (const InputGroup& group : kInputGroups) {
-    for (const LinearSlot slot : group.slots) {
-      for (const LinearSlot other : group.slots) {
+  for (int site = 0; site < kNTapSites; ++site) {
+    const std::span<const LinearSlot> readers = readers_of(static_cast<TapSite>(site));
+    for (const LinearSlot slot : readers) {
+      for (const LinearSlot other : readers) {
         if (same(slot, other)) continue;
         return unsupported(tensors.checkpoint().folder() + ": " +
                            base::quoted(linear_name(*config.arch, layer, slot)) + " and " +
                            base::quoted(linear_name(*config.arch, layer, other)) +
                            " differ in their input's quantization; expected one input scale and zero point "
-                           "for " +
-                           group.words + ", which read the same input");
+                           "for both, which read the same input");
       }
     }
   }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "model/arch/arch_spec.h"
+#include "model/input_readers.h"
 #include "quant/round/static_input.h"
 #include "quant/transform/smoothquant.h"
 
@@ -23,22 +24,23 @@ using model::LinearWeight;
 
 struct GroupMembers {
   model::TapSite site;                 // what the consumers read
-  std::vector<LinearSlot> consumers;   // columns take s
   std::optional<LinearSlot> producer;  // rows give s; without one, a norm does
+
+  std::span<const LinearSlot> consumers() const { return model::readers_of(site); }  // columns take s
 };
 
 GroupMembers members_of(SmoothGroup group) {
   switch (group) {
     case SmoothGroup::kNormQkv:
-      return {model::TapSite::kAttentionInput, {LinearSlot::kQ, LinearSlot::kK, LinearSlot::kV}, {}};
+      return {model::TapSite::kAttentionInput, {}};
     case SmoothGroup::kVO:
-      return {model::TapSite::kOutputInput, {LinearSlot::kO}, LinearSlot::kV};
+      return {model::TapSite::kOutputInput, LinearSlot::kV};
     case SmoothGroup::kNormMlp:
-      return {model::TapSite::kMlpInput, {LinearSlot::kGate, LinearSlot::kUp}, {}};
+      return {model::TapSite::kMlpInput, {}};
     case SmoothGroup::kUpDown:
       break;
   }
-  return {model::TapSite::kDownInput, {LinearSlot::kDown}, LinearSlot::kUp};
+  return {model::TapSite::kDownInput, LinearSlot::kUp};
 }
 
 HeadGroups heads_of(const model::ModelConfig& config) {
@@ -65,7 +67,7 @@ void fold_norm(std::vector<float>& to, const std::vector<float>& norm, std::span
                tensor::DType storage, const GroupMembers& members, LayerFolds& folds) {
   NormFold fold = fold_into_norm(norm, factors, storage);
   to = std::move(fold.norm);
-  for (const LinearSlot slot : members.consumers) {
+  for (const LinearSlot slot : members.consumers()) {
     folds.column_factor[static_cast<size_t>(slot)] = fold.column_factor;
   }
 }
@@ -80,7 +82,7 @@ void fold_group(const LayerSource& source, SmoothGroup group, std::vector<float>
     return fold_norm(folds.post_attention_norm, source.weights.post_attention_norm, factors,
                      source.post_attention_norm_storage, members, folds);
   }
-  const auto consumer = static_cast<size_t>(members.consumers[0]);
+  const auto consumer = static_cast<size_t>(members.consumers()[0]);
   folds.column_factor[consumer] =
       group == SmoothGroup::kVO ? repeat_for_query_heads(factors, heads_of(*source.config)) : factors;
   folds.row_divisor[static_cast<size_t>(*members.producer)] = std::move(factors);
@@ -90,7 +92,7 @@ void fold_group(const LayerSource& source, SmoothGroup group, std::vector<float>
 tensor::DType scale_storage(const LayerSource& source, const GroupMembers& members) {
   using enum tensor::DType;
   const auto any = [&](tensor::DType dtype) {
-    return std::any_of(members.consumers.begin(), members.consumers.end(),
+    return std::any_of(members.consumers().begin(), members.consumers().end(),
                        [&](LinearSlot slot) { return source.storage[static_cast<size_t>(slot)] == dtype; });
   };
   return any(kBF16) ? kBF16 : any(kF16) ? kF16 : kF32;
@@ -139,7 +141,7 @@ FoldRule fold_rule(const Recipe& recipe, const LayerSource& source, SmoothGroup 
   const GroupMembers members = members_of(group);
   const auto policy = [&](LinearSlot slot) { return source.policy[static_cast<size_t>(slot)]; };
   bool any_quantized = false, all_quantized = true, all_smooth = true;
-  for (const LinearSlot slot : members.consumers) {
+  for (const LinearSlot slot : members.consumers()) {
     const bool quantized = policy(slot).scheme != Scheme::kFloat;
     any_quantized = any_quantized || quantized;
     all_quantized = all_quantized && quantized;
@@ -155,7 +157,7 @@ FoldRule fold_rule(const Recipe& recipe, const LayerSource& source, SmoothGroup 
 }
 
 double fixed_strength(const Recipe& recipe, const LayerSource& source, SmoothGroup group) {
-  for (const LinearSlot slot : members_of(group).consumers) {
+  for (const LinearSlot slot : members_of(group).consumers()) {
     const LinearPolicy& policy = source.policy[static_cast<size_t>(slot)];
     if (policy.scheme != Scheme::kFloat && policy.strength) return *policy.strength;
   }
@@ -180,7 +182,7 @@ LayerRanges measure_ranges(const LayerSource& source, const LayerStatistics& sta
     range.x = statistics.ranges[static_cast<size_t>(members.site)];
     range.x_absmax = range.x.absmax();
     range.w_absmax.assign(range.x_absmax.size(), 0.0F);
-    for (const LinearSlot slot : members.consumers) {
+    for (const LinearSlot slot : members.consumers()) {
       raise_column_absmax(source.weights[slot], pool, range.w_absmax);
     }
     if (group == SmoothGroup::kVO) {
@@ -204,7 +206,7 @@ LayerFolds make_folds(const Recipe& recipe, const LayerSource& source, const Lay
       fold_group(source, group,
                  factors(range.x_absmax, range.w_absmax, *strength, rule == FoldRule::kPowersOfTwo), folds);
     }
-    for (const LinearSlot slot : members_of(group).consumers) {
+    for (const LinearSlot slot : members_of(group).consumers()) {
       const auto index = static_cast<size_t>(slot);
       if (!source.policy[index].has_static_input()) continue;
       folds.input[index] =

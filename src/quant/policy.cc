@@ -8,6 +8,7 @@
 #include "base/text_format.h"
 #include "kernels/gemm_s8/gemm_s8.h"
 #include "model/arch/arch_spec.h"
+#include "model/input_readers.h"
 
 namespace octavo::quant {
 namespace {
@@ -84,13 +85,12 @@ Status keep_head_float(const std::string& lm_head, std::vector<Claim>& claims) {
 
 // Linears that read one input share its int8 codes, and the factors folded into what makes it.
 Status check_shared_inputs(const LayerPolicy& policy, const model::ModelConfig& config, int64_t layer) {
-  using enum model::LinearSlot;
   const auto name = [&](model::LinearSlot slot) { return model::linear_name(*config.arch, layer, slot); };
-  const std::array<std::vector<model::LinearSlot>, 4> readers = {{{kQ, kK, kV}, {kO}, {kGate, kUp}, {kDown}}};
-  const std::array<int64_t, 4> widths = {config.d_model, config.q_width(), config.d_model, config.d_ff};
-  for (size_t input = 0; input < readers.size(); ++input) {
+  const std::array<int64_t, model::kNTapSites> widths = {config.d_model, config.q_width(), config.d_model,
+                                                         config.d_ff};
+  for (size_t input = 0; input < widths.size(); ++input) {
     std::optional<model::LinearSlot> first, first_smoothed;
-    for (const model::LinearSlot slot : readers[input]) {
+    for (const model::LinearSlot slot : model::readers_of(static_cast<model::TapSite>(input))) {
       const LinearPolicy& found = policy[static_cast<size_t>(slot)];
       if (found.scheme == Scheme::kFloat) continue;
       if (found.activations == Activations::kStatic && widths[input] > kernels::kGemmS8MaxStaticK) {
