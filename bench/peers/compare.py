@@ -1,7 +1,7 @@
 """Octavo and its peers on the same shape, in turns on the same machine; prints one table with ratios:
     compare.py --octavo build/octavo --python ENVIRONMENT/bin/python --shape qwen3-0.6b \\
                [--gguf model.gguf] [--openvino FOLDER] [--ctranslate2 FOLDER] [--rounds 3] [--threads 2]
-               [--requests 1,4,16,64] [--isa avx2 --llama-avx2 ENVIRONMENT/llama-avx2]
+               [--requests 1,4,16,64] [--lm-head int8] [--isa avx2 --llama-avx2 ENVIRONMENT/llama-avx2]
 Everyone runs once in each round; a cell is the median of the rounds, then the least and the most of them. --isa avx2
 holds everyone to AVX2, as far as each lets itself be held; what each says it ran on is printed below the table."""
 import argparse
@@ -27,10 +27,11 @@ def run(command, environment):
 def octavo_rows(arguments):
     works = "prefill,decode" + (",engine" if arguments.requests else "")
     report = run([arguments.octavo, "bench", "--synthetic", arguments.shape, "--rows", works, "--repetitions", "3",
-                  "--prefill", arguments.prefill, "--context", arguments.context, "--batch", arguments.batch,
-                  "--requests", arguments.requests or "1", "--request-tokens", "128+64",
+                  "--lm-head-dtype", arguments.lm_head, "--prefill", arguments.prefill, "--context", arguments.context,
+                  "--batch", arguments.batch, "--requests", arguments.requests or "1", "--request-tokens", "128+64",
                   "--threads", str(arguments.threads), "--json"], AVX2 if arguments.isa else {})
-    return [dict(row, peer=f"Octavo ({row['dtype']}, {row['isa']})") for row in report["rows"]], report["machine"]
+    name = "Octavo, lm_head " + ("int8" if arguments.lm_head == "int8" else "bf16")
+    return [dict(row, peer=f"{name} ({row['dtype']}, {row['isa']})") for row in report["rows"]], report["machine"]
 
 
 def peer_rows(arguments, script, model):
@@ -55,6 +56,7 @@ def main():
     parser.add_argument("--gguf")
     parser.add_argument("--openvino")
     parser.add_argument("--ctranslate2")
+    parser.add_argument("--lm-head", choices=["auto", "int8"], default="int8", help="Octavo's; the peers' is int8")
     parser.add_argument("--isa", choices=["avx2"])
     parser.add_argument("--llama-avx2", help="the second llama-cpp-python of make_environment.sh, built for AVX2")
     parser.add_argument("--rounds", type=int, default=3)
