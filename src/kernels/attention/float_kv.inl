@@ -10,9 +10,11 @@ struct Bf16Operand {  // [k/2][stride][2]
   F32x16 at(int64_t k, int64_t column) const {  // row k + kParity, k even
     return load_bf16_of_pairs<kParity>(values + k * stride + 2 * column);
   }
+  // A line holds both parities of a vector: each asks for every other vector's. Inlined by force, because GCC
+  // 12 takes a function that only asks for one without effect and drops its calls.
   template <int kParity>
-  void ask_for_next(int64_t k, int64_t column) const {
-    if constexpr (kParity == 0) __builtin_prefetch(next + k * stride + 2 * column, 0, 2);
+  [[gnu::always_inline]] void ask_for_next(int64_t k, int64_t column, int c) const {
+    if (c % 2 == kParity) __builtin_prefetch(next + k * stride + 2 * (column + 16 * c), 0, 2);
   }
 };
 struct F32Operand {  // [k][stride]
@@ -25,15 +27,16 @@ struct F32Operand {  // [k][stride]
     return load(values + (k + kParity) * stride + column);
   }
   template <int kParity>
-  void ask_for_next(int64_t k, int64_t column) const {
-    __builtin_prefetch(next + (k + kParity) * stride + column, 0, 2);
+  [[gnu::always_inline]] void ask_for_next(int64_t k, int64_t column, int c) const {
+    __builtin_prefetch(next + (k + kParity) * stride + column + 16 * c, 0, 2);
   }
 };
 
-// Whether C vectors are all tokens of a row of K. Then few rows of queries wait for memory, and each line
-// that is read asks for the one in its place in the next block, which the hardware's prefetcher finds too
-// late; with fewer vectors at once Prefetch (tile.inl) asks.
-constexpr bool takes_whole_rows(int n_vectors) { return 16 * n_vectors >= kKvBlockTokens; }
+// Whether each line that R rows read in C vectors asks for the one in its place in the next block, which the
+// hardware's prefetcher finds too late; else Prefetch (tile.inl) asks, which is enough for many rows.
+constexpr bool floats_ask_for_next(int n_rows, int n_vectors) {
+  return n_rows <= 4 || 16 * n_vectors >= kKvBlockTokens;
+}
 
 // sums[r][c] of positions k and k + 1 (kParity 0 or 1) gets a[r,k] * b[k, columns of vector c], fused.
 template <int R, int C, int kParity, class Operand>
@@ -42,7 +45,7 @@ inline void add_position(const float* a, int64_t a_stride, const Operand& b, int
   F32x16 values[C];
   for (int c = 0; c < C; ++c) {
     values[c] = b.template at<kParity>(k, column + 16 * c);
-    if constexpr (takes_whole_rows(C)) b.template ask_for_next<kParity>(k, column + 16 * c);
+    if constexpr (floats_ask_for_next(R, C)) b.template ask_for_next<kParity>(k, column, c);
   }
   for (int r = 0; r < R; ++r) {
     const F32x16 x = broadcast(a[r * a_stride + k + kParity]);
@@ -111,6 +114,9 @@ template <int R, int C, class Operand>
 template <class Operand, bool kBf16>
 struct FloatKv {
   static constexpr bool kRoundsWeights = kBf16;  // p_t to bf16
+  static constexpr bool asks_for_next(int n_rows, int n_vectors) {
+    return floats_ask_for_next(n_rows, n_vectors);
+  }
 
   // A tile's queries, in n_rows * head_dim floats at `memory`.
   struct Queries {

@@ -44,6 +44,7 @@ template <int R, int C>
 
 struct S8Kv {  // the members of FloatKv
   static constexpr bool kRoundsWeights = false;
+  static constexpr bool asks_for_next(int /*n_rows*/, int /*n_vectors*/) { return false; }
 
   struct Queries {
     int16_t* codes;  // [n_rows, head_dim]

@@ -66,7 +66,7 @@ inline void attend_rows(const TileRows<Kv>& tile, int64_t row, const Kv& kv, con
   float* running_sum = tile.running_sum + row;
   alignas(64) float p[R * kKvBlockTokens];
   constexpr int kColumns = columns_at_once(R);
-  constexpr bool kPrefetches = !takes_whole_rows(kColumns);
+  constexpr bool kPrefetches = !Kv::asks_for_next(R, kColumns);
   static_assert(kKvBlockTokens % (16 * kColumns) == 0);
   for (int64_t t = 0; t < n_tokens[R - 1]; t += 16 * kColumns) {
     if (kPrefetches) prefetch.advance(kColumns);
