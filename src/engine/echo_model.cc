@@ -19,7 +19,9 @@ void EchoModel::copy_page(int32_t from, int32_t to) {
 
 Status EchoModel::forward(std::span<const StepSequence> batch, const Progress* progress) {
   next_.clear();
-  for (const auto& [rows, n_prompt] : batch) {
+  for (const StepSequence& sequence : batch) {
+    const model::BatchSequence& rows = sequence.rows;
+    const int64_t n_prompt = sequence.n_prompt;
     const auto slot = [&](int64_t position) -> int32_t& {
       const int32_t page = rows.blocks[static_cast<size_t>(position / kPageTokens)];
       return pages_[static_cast<size_t>(page * kPageTokens + position % kPageTokens)];

@@ -28,7 +28,7 @@ void keep_allowed(std::span<float> logits, const std::vector<int32_t>& allowed, 
 }
 
 bool ends_with(std::span<const int32_t> output, std::span<const int32_t> tail) {
-  return output.size() >= tail.size() && std::equal(tail.begin(), tail.end(), output.end() - tail.size());
+  return output.size() >= tail.size() && std::ranges::equal(output.last(tail.size()), tail);
 }
 
 }  // namespace
