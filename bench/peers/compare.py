@@ -1,6 +1,7 @@
 """Octavo and its peers on the same shape, in turns on the same machine; prints one table with ratios:
     compare.py --octavo build/octavo --python ENVIRONMENT/bin/python --shape qwen3-0.6b \\
-               [--gguf model.gguf] [--openvino FOLDER] [--ctranslate2 FOLDER] [--rounds 3] [--threads 2]
+               [--gguf model.gguf] [--openvino FOLDER] [--openvino-groups 32,1024] [--ctranslate2 FOLDER]
+               [--rounds 3] [--threads 2]
                [--requests 1,4,16,64] [--lm-head int8] [--isa avx2 --llama-avx2 ENVIRONMENT/llama-avx2]
 Everyone runs once in each round; a cell is the median of the rounds, then the least and the most of them. --isa avx2
 holds everyone to AVX2, as far as each lets itself be held; what each says it ran on is printed below the table."""
@@ -34,8 +35,10 @@ def octavo_rows(arguments):
     return [dict(row, peer=f"{name} ({row['dtype']}, {row['isa']})") for row in report["rows"]], report["machine"]
 
 
-def peer_rows(arguments, script, model):
-    environment = dict(AVX2, PYTHONPATH=arguments.llama_avx2 or "") if arguments.isa else {}
+def peer_rows(arguments, script, model, environment=None):
+    environment = dict(environment or {})
+    if arguments.isa:
+        environment |= dict(AVX2, PYTHONPATH=arguments.llama_avx2 or "")
     return run([arguments.python, str(HERE / script), model, "--repetitions", "3", "--prefill", arguments.prefill,
                 "--context", arguments.context, "--batch", arguments.batch, "--requests", arguments.requests,
                 "--threads", str(arguments.threads)], environment)
@@ -55,6 +58,8 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--gguf")
     parser.add_argument("--openvino")
+    parser.add_argument("--openvino-groups", default="32,1024",
+                        help="inputs that share a scale, runs of their own: 32 is its default, larger ones are faster")
     parser.add_argument("--ctranslate2")
     parser.add_argument("--lm-head", choices=["auto", "int8"], default="int8", help="Octavo's; the peers' is int8")
     parser.add_argument("--isa", choices=["avx2"])
@@ -75,7 +80,8 @@ def main():
         if arguments.gguf:
             rows += peer_rows(arguments, "llama_cpp_peer.py", arguments.gguf)
         if arguments.openvino:
-            rows += peer_rows(arguments, "openvino_peer.py", arguments.openvino)
+            for group in arguments.openvino_groups.split(",") if not arguments.isa else [""]:
+                rows += peer_rows(arguments, "openvino_peer.py", arguments.openvino, {"OPENVINO_INPUT_GROUP": group})
         if arguments.ctranslate2:
             rows += peer_rows(arguments, "ctranslate2_peer.py", arguments.ctranslate2)
         for row in rows:

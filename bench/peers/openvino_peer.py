@@ -32,8 +32,11 @@ def kernels(compiled):
     return ", ".join(f"{name} x{n}" for name, n in chosen.most_common())
 
 
+VERSION = openvino.get_version().split("-")[0]
+
+
 class OpenVino(measurement.SteppedPeer):
-    name = f"OpenVINO ({openvino.get_version().split('-')[0]})"
+    name = f"OpenVINO ({VERSION})"
     dtype = "int8"
 
     def __init__(self, folder, threads):
@@ -44,6 +47,9 @@ class OpenVino(measurement.SteppedPeer):
         if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2":
             # What it chooses on a CPU without AVX-512; it asks the CPU and not oneDNN, which would then refuse.
             options |= {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+        elif group := os.environ.get("OPENVINO_INPUT_GROUP"):
+            options["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = group
+            self.name = f"OpenVINO ({VERSION}, {group} inputs a scale)"
         self._compiled = core.compile_model(model, "CPU", options)
         self._inputs = {name for port in self._compiled.inputs for name in port.get_names()}
 
