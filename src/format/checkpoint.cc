@@ -162,15 +162,18 @@ Status Checkpoint::read(std::string_view name, void* to, uint64_t n_bytes) const
 Result<tensor::Buffer> Checkpoint::read(std::string_view name) const {
   const size_t i = position(name);
   if (i == tensors_.size()) return not_found("folder " + quoted(folder_) + " has no tensor " + quoted(name));
-  const uint64_t n_bytes = tensors_[i]->n_bytes;
+  OCTAVO_ASSIGN_OR_RETURN(tensor::Buffer buffer, make_room(*tensors_[i], tensors_[i]->n_bytes));
+  OCTAVO_RETURN_IF_ERROR(files_[file_of_[i]].read(*tensors_[i], buffer.data()));
+  return buffer;
+}
+
+Result<tensor::Buffer> Checkpoint::make_room(const TensorInfo& info, uint64_t n_bytes) {
   if (n_bytes > kLargeTensorBytes && n_bytes > base::available_memory_bytes()) {
-    return resource_exhausted("tensor " + quoted(name) + " takes " + base::format_bytes(n_bytes) +
+    return resource_exhausted("tensor " + quoted(info.name) + " takes " + base::format_bytes(n_bytes) +
                               ", but only " + base::format_bytes(base::available_memory_bytes()) +
                               " of memory are available");
   }
-  tensor::Buffer buffer(n_bytes);
-  OCTAVO_RETURN_IF_ERROR(files_[file_of_[i]].read(*tensors_[i], buffer.data()));
-  return buffer;
+  return tensor::Buffer(n_bytes);
 }
 
 Status Checkpoint::read_part(std::string_view name, uint64_t begin, uint64_t n_bytes, void* to) const {

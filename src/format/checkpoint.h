@@ -39,6 +39,8 @@ class Checkpoint {
   // Thread-safe.
   Status read(std::string_view name, void* to, uint64_t n_bytes) const;
   Result<tensor::Buffer> read(std::string_view name) const;
+  // Memory for values of a tensor, refused where less is available.
+  static Result<tensor::Buffer> make_room(const TensorInfo& info, uint64_t n_bytes);
   Status read_part(std::string_view name, uint64_t begin, uint64_t n_bytes, void* to) const;
 
   // Changes when the config, a tensor's name, type, shape or place, or a file's size changes; not with values

@@ -1,9 +1,7 @@
-// Packing of weights into panels (once, at load) and the cut of a product into tasks; called by the pack.cc
-// and the entry points of gemm_s8 and gemm_f.
+// The cut of a product into tasks; called by the entry points of gemm_s8 and gemm_f.
 #include "kernels/panels.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace octavo::kernels {
 namespace {
@@ -16,39 +14,6 @@ constexpr int64_t kMinTaskBytes = 32 * 1024;
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
-
-void for_each_panel(base::ThreadPool* pool, int64_t n_panels, base::TaskRef pack) {
-  if (pool != nullptr) return pool->parallel_for(n_panels, pack);
-  for (int64_t panel = 0; panel < n_panels; ++panel) pack(panel, 0);
-}
-
-void pack_panels(const PanelLayout& layout, const void* w, int64_t n, int64_t row_bytes, std::byte* out,
-                 int64_t panel_stride_bytes) {
-  const auto* rows = static_cast<const std::byte*>(w);
-  const int64_t n_whole = row_bytes / kLaneBytes;
-  const auto n_rest = static_cast<size_t>(row_bytes % kLaneBytes);
-  const int64_t n_lanes = layout.n_lanes(row_bytes);
-  if (n_lanes == 0) return;
-  const int64_t lane_stride = layout.panel_n * kLaneBytes;
-  for (int64_t panel = 0; panel < layout.n_panels(n); ++panel) {
-    const std::byte* from = rows + panel * layout.panel_n * row_bytes;
-    std::byte* to = out + panel * panel_stride_bytes;
-    const int64_t n_outputs = std::min(layout.panel_n, n - panel * layout.panel_n);
-    if (n_outputs < layout.panel_n) std::memset(to, 0, static_cast<size_t>(n_lanes * lane_stride));
-    for (int64_t lane = 0; lane < n_whole; ++lane) {
-      for (int64_t j = 0; j < n_outputs; ++j) {
-        std::memcpy(to + lane * lane_stride + j * kLaneBytes, from + j * row_bytes + lane * kLaneBytes,
-                    kLaneBytes);
-      }
-    }
-    std::memset(to + n_whole * lane_stride, 0, static_cast<size_t>((n_lanes - n_whole) * lane_stride));
-    if (n_rest == 0) continue;
-    for (int64_t j = 0; j < n_outputs; ++j) {
-      std::memcpy(to + n_whole * lane_stride + j * kLaneBytes, from + j * row_bytes + n_whole * kLaneBytes,
-                  n_rest);
-    }
-  }
-}
 
 TaskGrid::Task TaskGrid::task(int64_t index) const {
   Task task{};

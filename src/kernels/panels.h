@@ -10,7 +10,6 @@
 #include <cstdint>
 
 #include "base/check.h"
-#include "base/threads.h"
 
 namespace octavo::kernels {
 
@@ -27,13 +26,6 @@ struct PanelLayout {
   }
   int64_t panel_bytes(int64_t row_bytes) const { return n_lanes(row_bytes) * panel_n * kLaneBytes; }
 };
-
-// Calls pack(panel, thread) for each panel: on the pool's threads, or here where there is none.
-void for_each_panel(base::ThreadPool* pool, int64_t n_panels, base::TaskRef pack);
-
-// w: n rows of row_bytes, contiguous. Panel p goes to out + p * panel_stride_bytes.
-void pack_panels(const PanelLayout& layout, const void* w, int64_t n, int64_t row_bytes, std::byte* out,
-                 int64_t panel_stride_bytes);
 
 // A grid of tasks over y[m,n]: each task is block_m rows by group_panels panels. A function of the shape
 // alone, so that results cannot depend on the number of threads.

@@ -7,34 +7,6 @@
 namespace octavo::kernels {
 namespace {
 
-TEST(Panels, EachByteIsWhereTheLayoutSaysAndTheRestIsZero) {
-  for (const PanelLayout layout :
-       {PanelLayout{1, 1}, PanelLayout{16, 1}, PanelLayout{16, 16}, PanelLayout{32, 8}}) {
-    for (const int64_t n : {1, 15, 16, 17, 40}) {
-      for (const int64_t row_bytes : {0, 1, 3, 4, 5, 63, 64, 66, 130}) {
-        std::vector<uint8_t> w(static_cast<size_t>(n * row_bytes));
-        for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<uint8_t>(1 + i * 7 % 255);
-        const int64_t stride = layout.panel_bytes(row_bytes) + 24;
-        ASSERT_EQ(layout.n_lanes(row_bytes) % layout.pad_lanes, 0);
-        ASSERT_GE(layout.n_lanes(row_bytes) * kLaneBytes, row_bytes);
-        std::vector<std::byte> out(static_cast<size_t>(layout.n_panels(n) * stride), std::byte{0xee});
-        pack_panels(layout, w.data(), n, row_bytes, out.data(), stride);
-        for (int64_t panel = 0; panel < layout.n_panels(n); ++panel) {
-          for (int64_t at = 0; at < stride; ++at) {
-            const int64_t lane = at / kLaneBytes / layout.panel_n;
-            const int64_t row = panel * layout.panel_n + at / kLaneBytes % layout.panel_n;
-            const int64_t k = lane * kLaneBytes + at % kLaneBytes;
-            int expected = row < n && k < row_bytes ? w[static_cast<size_t>(row * row_bytes + k)] : 0;
-            if (at >= layout.panel_bytes(row_bytes)) expected = 0xee;
-            ASSERT_EQ(std::to_integer<int>(out[static_cast<size_t>(panel * stride + at)]), expected)
-                << "panel_n " << layout.panel_n << " n " << n << " row_bytes " << row_bytes << " at " << at;
-          }
-        }
-      }
-    }
-  }
-}
-
 TEST(Panels, TasksCoverTheProductOnceWithinTheirLimits) {
   for (const int64_t m : {1, 2, 4, 5, 63, 64, 65, 100, 129, 512, 2048}) {
     for (const int64_t n_panels : {1, 2, 7, 64, 65, 192, 1000}) {

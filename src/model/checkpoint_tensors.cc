@@ -27,13 +27,22 @@ std::string place_text(const TensorInfo& info, int64_t index) {
   return format::shape_text(at);
 }
 
+std::string quote_tensor(const format::Checkpoint& checkpoint, const TensorInfo& info) {
+  return checkpoint.file_of(info).path() + ": tensor " + base::quoted(info.name);
+}
+
+Status not_finite(const format::Checkpoint& checkpoint, const TensorInfo& info, int64_t index) {
+  return corrupt(quote_tensor(checkpoint, info) + ": expected finite values, found NaN or infinity at " +
+                 place_text(info, index));
+}
+
 Result<CheckpointTensors> CheckpointTensors::open(const format::Checkpoint& checkpoint) {
   OCTAVO_ASSIGN_OR_RETURN(format::QuantManifest manifest, format::QuantManifest::read(checkpoint));
   return CheckpointTensors(checkpoint, std::move(manifest));
 }
 
 std::string CheckpointTensors::quote(const TensorInfo& info) const {
-  return checkpoint_->file_of(info).path() + ": tensor " + base::quoted(info.name);
+  return quote_tensor(*checkpoint_, info);
 }
 
 Result<const TensorInfo*> CheckpointTensors::find(const std::string& name, const Shape& shape,
@@ -86,8 +95,7 @@ Result<tensor::Buffer> CheckpointTensors::read_bytes(const TensorInfo& info) con
   OCTAVO_ASSIGN_OR_RETURN(tensor::Buffer bytes, checkpoint_->read(info.name));
   if (!is_float(info.dtype)) return bytes;
   if (const auto index = find_non_finite(info.dtype, bytes.data(), info.n_elements())) {
-    return corrupt(quote(info) + ": expected finite values, found NaN or infinity at " +
-                   place_text(info, *index));
+    return not_finite(*checkpoint_, info, *index);
   }
   return bytes;
 }
@@ -120,21 +128,6 @@ Result<std::vector<int32_t>> CheckpointTensors::read_integers(const TensorInfo& 
   const auto n = static_cast<size_t>(info.n_elements());
   if (info.dtype == DType::kI8) return std::vector<int32_t>(bytes.as<int8_t>(), bytes.as<int8_t>() + n);
   return std::vector<int32_t>(bytes.as<int32_t>(), bytes.as<int32_t>() + n);
-}
-
-Status CheckpointTensors::check_same_bytes(const TensorInfo& a, const TensorInfo& b) const {
-  constexpr uint64_t kPartBytes = 1 << 20;
-  tensor::Buffer part_a(kPartBytes), part_b(kPartBytes);
-  for (uint64_t begin = 0; begin < a.n_bytes; begin += kPartBytes) {
-    const uint64_t n_bytes = std::min(kPartBytes, a.n_bytes - begin);
-    OCTAVO_RETURN_IF_ERROR(checkpoint_->read_part(a.name, begin, n_bytes, part_a.data()));
-    OCTAVO_RETURN_IF_ERROR(checkpoint_->read_part(b.name, begin, n_bytes, part_b.data()));
-    if (std::memcmp(part_a.data(), part_b.data(), n_bytes) != 0) {
-      return corrupt(quote(b) + " differs from " + base::quoted(a.name) +
-                     ", but config.json ties them: remove one, or set tie_word_embeddings to false");
-    }
-  }
-  return {};
 }
 
 }  // namespace octavo::model

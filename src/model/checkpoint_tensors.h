@@ -43,10 +43,8 @@ class CheckpointTensors {
   Result<std::vector<float>> read_floats(const format::TensorInfo* info) const;
   Result<std::vector<float>> read_scales(const format::TensorInfo& info) const;      // positive, normal
   Result<std::vector<int32_t>> read_integers(const format::TensorInfo& info) const;  // I8 or I32
-  Status check_same_bytes(const format::TensorInfo& a, const format::TensorInfo& b) const;
 
-  // "FILE: tensor 'NAME'"
-  std::string quote(const format::TensorInfo& info) const;
+  std::string quote(const format::TensorInfo& info) const;  // quote_tensor
 
  private:
   CheckpointTensors(const format::Checkpoint& checkpoint, format::QuantManifest manifest)
@@ -58,6 +56,10 @@ class CheckpointTensors {
 };
 
 bool is_float(tensor::DType dtype);  // BF16, F16 or F32
+// "FILE: tensor 'NAME'"
+std::string quote_tensor(const format::Checkpoint& checkpoint, const format::TensorInfo& info);
+// That element `index` is NaN or infinite.
+Status not_finite(const format::Checkpoint& checkpoint, const format::TensorInfo& info, int64_t index);
 // "[12, 7]" of element `index` of a row-major tensor.
 std::string place_text(const format::TensorInfo& info, int64_t index);
 

@@ -17,6 +17,7 @@
 #include "base/text_format.h"
 #include "kernels/elementwise/elementwise.h"
 #include "model/arch/arch_spec.h"
+#include "model/linear_packing.h"
 #include "model/workspace.h"
 
 namespace octavo::model {
@@ -92,13 +93,20 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, LayerWeights weights, kern
   take(std::move(weights), pool);
 }
 
+DecoderLayer::DecoderLayer(const ModelConfig& config, const LayerWeights& weights,
+                           std::vector<Linear> linears, kernels::Isa isa)
+    : config_(&config), isa_(isa) {
+  OCTAVO_CHECK(linears.size() == kNLinearSlots);
+  take_norms(weights);
+  for (size_t slot = 0; slot < linears.size(); ++slot) *this->linears()[slot] = std::move(linears[slot]);
+}
+
 void DecoderLayer::replace(const LayerWeights& weights, base::ThreadPool& pool) { take(weights, &pool); }
 void DecoderLayer::replace(LayerWeights&& weights, base::ThreadPool& pool) {
   take(std::move(weights), &pool);
 }
 
-template <class Weights>
-void DecoderLayer::take(Weights&& weights, base::ThreadPool* pool) {
+void DecoderLayer::take_norms(const LayerWeights& weights) {
   const auto take_norm = [](std::vector<float>& to, const std::vector<float>& from) {
     if (!from.empty()) to = from;
   };
@@ -106,6 +114,11 @@ void DecoderLayer::take(Weights&& weights, base::ThreadPool* pool) {
   take_norm(post_attention_norm_, weights.post_attention_norm);
   take_norm(q_norm_, weights.q_norm);
   take_norm(k_norm_, weights.k_norm);
+}
+
+template <class Weights>
+void DecoderLayer::take(Weights&& weights, base::ThreadPool* pool) {
+  take_norms(weights);
   const std::array<Linear*, kNLinearSlots> to = linears();
   for (size_t slot = 0; slot < to.size(); ++slot) {
     if (weights.linear[slot].n == 0) continue;
@@ -241,7 +254,7 @@ struct Model::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  void take_head(OuterWeights outer, HeadType type);
+  Status take_head(OuterWeights outer, HeadType type);
   void embed(std::span<const BatchSequence> batch, float* h);
   uint64_t packed_bytes() const;
 
@@ -259,12 +272,19 @@ struct Model::State {
   std::vector<int32_t> tokens;  // of the batch, one after the other
 };
 
-void Model::State::take_head(OuterWeights outer, HeadType type) {
+Status Model::State::take_head(OuterWeights outer, HeadType type) {
   LinearWeight& head = config.tied_embeddings ? outer.embedding : outer.lm_head;
   const bool is_coded = type == HeadType::kInt8 && head.dtype != tensor::DType::kI8;
-  lm_head = is_coded ? Linear(code_head(head, final_norm, isa, pool), isa, &pool)
-                     : Linear(std::move(head), isa, &pool);
-  if (is_coded || !config.tied_embeddings) embedding = std::move(outer.embedding);
+  if (is_coded) {
+    OCTAVO_RETURN_IF_ERROR(read_rows(head, pool));
+    lm_head = Linear(code_head(head, final_norm, isa, pool), isa, &pool);
+  } else {
+    OCTAVO_ASSIGN_OR_RETURN(lm_head, pack_linear(head, isa, pool));
+  }
+  if (!is_coded && config.tied_embeddings) return {};
+  OCTAVO_RETURN_IF_ERROR(read_rows(outer.embedding, pool));
+  embedding = std::move(outer.embedding);
+  return {};
 }
 
 void Model::State::embed(std::span<const BatchSequence> batch, float* h) {
@@ -344,8 +364,8 @@ class CheckpointWeights : public WeightSource {
  public:
   CheckpointWeights(const format::Checkpoint& checkpoint, const ModelConfig& config)
       : checkpoint_(checkpoint), config_(config) {}
-  Result<LayerWeights> layer(int64_t layer) const override { return read_layer(checkpoint_, config_, layer); }
-  Result<OuterWeights> outer() const override { return read_outer(checkpoint_, config_); }
+  Result<LayerWeights> layer(int64_t layer) const override { return open_layer(checkpoint_, config_, layer); }
+  Result<OuterWeights> outer() const override { return open_outer(checkpoint_, config_); }
 
  private:
   const format::Checkpoint& checkpoint_;
@@ -369,6 +389,7 @@ Result<std::unique_ptr<Model>> Model::build(const ModelConfig& config, const Wei
   OCTAVO_CHECK(options.pool != nullptr);
   auto state = std::make_unique<State>(config, options);
   state->layers.reserve(static_cast<size_t>(config.n_layers));
+  PieceMemories memories(static_cast<size_t>(state->pool.n_threads()));
   Result<LayerWeights> next = source.layer(0);
   for (int64_t layer = 0; layer < config.n_layers; ++layer) {
     if (progress != nullptr) {
@@ -376,15 +397,22 @@ Result<std::unique_ptr<Model>> Model::build(const ModelConfig& config, const Wei
       if (progress->cancelled()) return cancelled("loading " + name + " was interrupted");
     }
     OCTAVO_ASSIGN_OR_RETURN(LayerWeights weights, std::move(next));
-    state->pool.parallel_for(2, [&](int64_t task, int) {
-      if (task == 0) state->layers.emplace_back(state->config, std::move(weights), options.isa);
-      if (task == 1 && layer + 1 < config.n_layers) next = source.layer(layer + 1);
+    LinearPackings packings(weights.linear, options.isa, memories);
+    const int64_t n_others = layer + 1 < config.n_layers ? 1 : 0;  // tasks before the pieces: the next layer
+    state->pool.parallel_for(n_others + packings.n_pieces(), [&](int64_t task, int thread) {
+      if (task < n_others) {
+        next = source.layer(layer + 1);
+      } else {
+        packings.pack(task - n_others, thread);
+      }
     });
+    OCTAVO_ASSIGN_OR_RETURN(std::vector<Linear> linears, packings.take());
+    state->layers.emplace_back(state->config, weights, std::move(linears), options.isa);
   }
   OCTAVO_ASSIGN_OR_RETURN(OuterWeights outer, source.outer());
   state->kv_dtype = outer.embedding.dtype;
   state->final_norm = std::move(outer.final_norm);
-  state->take_head(std::move(outer), options.head_type);
+  OCTAVO_RETURN_IF_ERROR(state->take_head(std::move(outer), options.head_type));
   if (progress != nullptr) progress->update("load", config.n_layers, config.n_layers);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }

@@ -54,6 +54,9 @@ class DecoderLayer {
   // `config` outlives it. Packed on the threads of `pool` where there is one.
   DecoderLayer(const ModelConfig& config, LayerWeights weights, kernels::Isa isa,
                base::ThreadPool* pool = nullptr);
+  // The norms of `weights`, and its linears already packed, in the order of their slots.
+  DecoderLayer(const ModelConfig& config, const LayerWeights& weights, std::vector<Linear> linears,
+               kernels::Isa isa);
   // The norms and linears that `weights` has (the others may be empty, and stay) instead of its own.
   void replace(const LayerWeights& weights, base::ThreadPool& pool);
   void replace(LayerWeights&& weights, base::ThreadPool& pool);
@@ -70,6 +73,7 @@ class DecoderLayer {
 
  private:
   friend class Model;
+  void take_norms(const LayerWeights& weights);
   template <class Weights>
   void take(Weights&& weights, base::ThreadPool* pool);
   std::array<Linear*, kNLinearSlots> linears() { return {&q_, &k_, &v_, &o_, &gate_, &up_, &down_}; }
@@ -93,11 +97,12 @@ struct ModelOptions {
 
 class Model {
  public:
-  // Layer by layer: one is packed while the next is read and checked; no more than these two are held plain.
-  // progress: told of each layer; may cancel between two.
+  // Layer by layer: matrices are read and checked in pieces as they are packed, none is held plain but an
+  // embedding that no lm_head is tied to. progress: told of each layer; may cancel between two.
   static Result<std::unique_ptr<Model>> load(const format::Checkpoint& checkpoint,
                                              const ModelOptions& options, Progress* progress = nullptr);
-  // The same from any source; `name` is what errors and the interrupt call it.
+  // The same from any source, which makes a layer while the one before is packed; no more than these two are
+  // held plain. `name` is what errors and the interrupt call it.
   static Result<std::unique_ptr<Model>> build(const ModelConfig& config, const WeightSource& source,
                                               const std::string& name, const ModelOptions& options,
                                               Progress* progress = nullptr);

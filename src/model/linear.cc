@@ -1,4 +1,4 @@
-// Packs a weight for the kernels of an ISA and calls the product that its dtype asks for. Called by
+// Calls the product that a weight's dtype asks for. Called by
 // model/decoder.cc for every projection and for lm_head.
 #include "model/linear.h"
 
@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "kernels/panels.h"
+#include "model/linear_packing.h"
 
 namespace octavo::model {
 
@@ -19,19 +20,11 @@ Linear::Linear(LinearWeight&& weight, kernels::Isa isa, base::ThreadPool* pool)
 }
 
 Linear::Linear(const LinearWeight& weight, kernels::Isa isa, base::ThreadPool* pool) {
-  if (weight.n == 0) return;  // a layer of which only the other block runs
-  if (weight.dtype == tensor::DType::kI8) {
-    OCTAVO_CHECK(weight.scale.size() == static_cast<size_t>(weight.n));
-    static_input_ = weight.input;
-    OCTAVO_CHECK(!static_input_ || static_input_->scale.size() == 1 ||
-                 static_input_->scale.size() == static_cast<size_t>(weight.k));
-    packed_ = kernels::pack_gemm_s8(kernels::select_gemm_s8(isa), weight.data.as<int8_t>(), weight.scale,
-                                    weight.bias, weight.n, weight.k,
-                                    static_input_ ? static_input_->zero_point : 0, pool);
-  } else {
-    packed_ = kernels::pack_gemm_f(kernels::select_gemm_f(isa, weight.dtype), weight.data.data(), weight.bias,
-                                   weight.n, weight.k, pool);
-  }
+  OCTAVO_CHECK(!weight.stored);
+  PieceMemories none;
+  LinearPacking packing(weight, isa, none);
+  kernels::pack_all(packing, pool);
+  *this = packing.take().value();
 }
 
 int64_t Linear::n() const {

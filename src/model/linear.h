@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <variant>
 
 #include "base/threads.h"
@@ -32,7 +33,12 @@ struct LinearCall {
 class Linear {
  public:
   Linear() = default;
-  // Packs for `isa`, on the threads of `pool` where there is one. An empty weight (n == 0) stays empty.
+  // What LinearPacking made.
+  explicit Linear(kernels::GemmFWeights packed) : packed_(std::move(packed)) {}
+  Linear(kernels::GemmS8Weights packed, std::optional<StaticInput> static_input)
+      : packed_(std::move(packed)), static_input_(std::move(static_input)) {}
+  // Packs a weight that is in memory for `isa`, on the threads of `pool` where there is one. An empty weight
+  // (n == 0) stays empty.
   Linear(const LinearWeight& weight, kernels::Isa isa, base::ThreadPool* pool = nullptr);
   // The same; the plain matrix is freed.
   Linear(LinearWeight&& weight, kernels::Isa isa, base::ThreadPool* pool = nullptr);

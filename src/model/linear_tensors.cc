@@ -263,17 +263,17 @@ Result<LinearTensors> find_linear(CheckpointTensors& tensors, const std::string&
   return out;
 }
 
-Result<LinearWeight> read_linear(const CheckpointTensors& tensors, const LinearTensors& linear) {
+Result<LinearWeight> read_linear(const CheckpointTensors& tensors, const LinearTensors& linear,
+                                 RowPlace place) {
+  const StoredRows rows(tensors.checkpoint(), *linear.weight, linear.tied_copy);
   LinearWeight out;
   out.n = linear.n;
   out.k = linear.k;
-  out.dtype = linear.weight->dtype;
-  OCTAVO_ASSIGN_OR_RETURN(out.data, tensors.read_bytes(*linear.weight));
-  if (out.dtype == DType::kF16) {
-    tensor::Buffer floats(2 * out.data.size_bytes());
-    tensor::convert_to_f32(DType::kF16, out.data.data(), floats.as<float>(), out.n * out.k);
-    out.data = std::move(floats);
-    out.dtype = DType::kF32;
+  out.dtype = rows.dtype();
+  if (place == RowPlace::kFile && linear.correction == nullptr) {
+    out.stored = rows;
+  } else {
+    OCTAVO_ASSIGN_OR_RETURN(out.data, rows.read_all(nullptr));
   }
   if (linear.weight_scale != nullptr) {
     OCTAVO_ASSIGN_OR_RETURN(out.scale, tensors.read_scales(*linear.weight_scale));

@@ -15,6 +15,7 @@ struct LinearTensors {
   int64_t n = 0, k = 0;
   const format::TensorInfo* weight = nullptr;
   const format::TensorInfo* bias = nullptr;
+  const format::TensorInfo* tied_copy = nullptr;  // the same matrix under another name: the values must agree
   // int8 only.
   const format::TensorInfo* weight_scale = nullptr;   // [n] or one
   const format::TensorInfo* weight_offset = nullptr;  // must hold zeros
@@ -29,7 +30,11 @@ struct LinearTensors {
 // From headers alone: types, shapes and presence, as the checkpoint's manifest says for `module`.
 Result<LinearTensors> find_linear(CheckpointTensors& tensors, const std::string& module, const Shape& shape,
                                   bool has_bias);
+// Where a linear's rows are to be: in memory, or left in the file (LinearWeight::stored), unless a check
+// needs them.
+enum class RowPlace { kMemory, kFile };
 // Values too. F16 becomes F32, exactly.
-Result<LinearWeight> read_linear(const CheckpointTensors& tensors, const LinearTensors& linear);
+Result<LinearWeight> read_linear(const CheckpointTensors& tensors, const LinearTensors& linear,
+                                 RowPlace place);
 
 }  // namespace octavo::model

@@ -63,8 +63,7 @@ struct LayerTensors {
 struct OuterTensors {
   LinearTensors embedding;
   const TensorInfo* final_norm = nullptr;
-  LinearTensors lm_head;                  // empty when tied
-  const TensorInfo* tied_copy = nullptr;  // lm_head.weight stored beside the embedding that it is tied to
+  LinearTensors lm_head;  // empty when tied
 };
 
 // Linears that read one input, both int8: whether `same(a, b)`, that they can read the same codes.
@@ -126,7 +125,7 @@ Result<LayerTensors> find_layer(CheckpointTensors& tensors, const ModelConfig& c
 }
 
 // A tied embedding may be stored under either name, or under both.
-Result<LinearTensors> find_embedding(CheckpointTensors& tensors, const ModelConfig& c, OuterTensors& outer) {
+Result<LinearTensors> find_embedding(CheckpointTensors& tensors, const ModelConfig& c) {
   const format::Checkpoint& checkpoint = tensors.checkpoint();
   const Shape shape = {{c.n_vocab, c.d_model}, "[vocab_size, hidden_size]"};
   const std::string embedding = std::string(c.arch->embedding) + ".weight";
@@ -141,11 +140,11 @@ Result<LinearTensors> find_embedding(CheckpointTensors& tensors, const ModelConf
   out.k = c.d_model;
   OCTAVO_ASSIGN_OR_RETURN(out.weight, tensors.find_float(use_lm_head ? lm_head : embedding, shape));
   if (c.tied_embeddings && has_embedding && has_lm_head) {
-    OCTAVO_ASSIGN_OR_RETURN(outer.tied_copy, tensors.find_float(lm_head, shape));
-    if (outer.tied_copy->dtype != out.weight->dtype) {
-      return corrupt(tensors.quote(*outer.tied_copy) + ": expected " + tensor::dtype_name(out.weight->dtype) +
+    OCTAVO_ASSIGN_OR_RETURN(out.tied_copy, tensors.find_float(lm_head, shape));
+    if (out.tied_copy->dtype != out.weight->dtype) {
+      return corrupt(tensors.quote(*out.tied_copy) + ": expected " + tensor::dtype_name(out.weight->dtype) +
                      ", as " + base::quoted(out.weight->name) + " that it is tied to, found " +
-                     tensor::dtype_name(outer.tied_copy->dtype));
+                     tensor::dtype_name(out.tied_copy->dtype));
     }
   }
   return out;
@@ -153,7 +152,7 @@ Result<LinearTensors> find_embedding(CheckpointTensors& tensors, const ModelConf
 
 Result<OuterTensors> find_outer(CheckpointTensors& tensors, const ModelConfig& c) {
   OuterTensors out;
-  OCTAVO_ASSIGN_OR_RETURN(out.embedding, find_embedding(tensors, c, out));
+  OCTAVO_ASSIGN_OR_RETURN(out.embedding, find_embedding(tensors, c));
   OCTAVO_ASSIGN_OR_RETURN(out.final_norm, tensors.find_float(std::string(c.arch->final_norm) + ".weight",
                                                              {{c.d_model}, "[hidden_size]"}));
   if (!c.tied_embeddings) {
@@ -164,17 +163,8 @@ Result<OuterTensors> find_outer(CheckpointTensors& tensors, const ModelConfig& c
   return out;
 }
 
-Result<LinearWeight> read_checked_embedding(const CheckpointTensors& tensors, const OuterTensors& outer) {
-  if (outer.tied_copy != nullptr) {
-    OCTAVO_RETURN_IF_ERROR(tensors.check_same_bytes(*outer.embedding.weight, *outer.tied_copy));
-  }
-  return read_linear(tensors, outer.embedding);
-}
-
-}  // namespace
-
-Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
-                                int64_t layer) {
+Result<LayerWeights> load_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
+                                int64_t layer, RowPlace place) {
   OCTAVO_ASSIGN_OR_RETURN(CheckpointTensors tensors, CheckpointTensors::open(checkpoint));
   OCTAVO_ASSIGN_OR_RETURN(const LayerTensors found, find_layer(tensors, config, layer));
   LayerWeights out;
@@ -183,7 +173,7 @@ Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const Mode
   OCTAVO_ASSIGN_OR_RETURN(out.q_norm, tensors.read_floats(found.q_norm));
   OCTAVO_ASSIGN_OR_RETURN(out.k_norm, tensors.read_floats(found.k_norm));
   for (size_t i = 0; i < found.linear.size(); ++i) {
-    OCTAVO_ASSIGN_OR_RETURN(out.linear[i], read_linear(tensors, found.linear[i]));
+    OCTAVO_ASSIGN_OR_RETURN(out.linear[i], read_linear(tensors, found.linear[i], place));
   }
   OCTAVO_RETURN_IF_ERROR(check_shared_inputs(tensors, config, layer, [&](LinearSlot a, LinearSlot b) {
     return !out[a].input || !out[b].input || *out[a].input == *out[b].input;
@@ -191,23 +181,50 @@ Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const Mode
   return out;
 }
 
-Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config) {
+Result<OuterWeights> load_outer(const format::Checkpoint& checkpoint, const ModelConfig& config,
+                                RowPlace place) {
   OCTAVO_ASSIGN_OR_RETURN(CheckpointTensors tensors, CheckpointTensors::open(checkpoint));
   OCTAVO_ASSIGN_OR_RETURN(const OuterTensors found, find_outer(tensors, config));
   OuterWeights out;
-  OCTAVO_ASSIGN_OR_RETURN(out.embedding, read_checked_embedding(tensors, found));
+  OCTAVO_ASSIGN_OR_RETURN(out.embedding, read_linear(tensors, found.embedding, place));
   OCTAVO_ASSIGN_OR_RETURN(out.final_norm, tensors.read_floats(found.final_norm));
   if (found.lm_head.weight != nullptr) {
-    OCTAVO_ASSIGN_OR_RETURN(out.lm_head, read_linear(tensors, found.lm_head));
+    OCTAVO_ASSIGN_OR_RETURN(out.lm_head, read_linear(tensors, found.lm_head, place));
   }
   return out;
 }
 
+}  // namespace
+
+Status read_rows(LinearWeight& weight, base::ThreadPool& pool) {
+  if (!weight.stored) return {};
+  OCTAVO_ASSIGN_OR_RETURN(weight.data, weight.stored->read_all(&pool));
+  weight.stored.reset();
+  return {};
+}
+
+Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
+                                int64_t layer) {
+  return load_layer(checkpoint, config, layer, RowPlace::kMemory);
+}
+
+Result<LayerWeights> open_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
+                                int64_t layer) {
+  return load_layer(checkpoint, config, layer, RowPlace::kFile);
+}
+
+Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config) {
+  return load_outer(checkpoint, config, RowPlace::kMemory);
+}
+
+Result<OuterWeights> open_outer(const format::Checkpoint& checkpoint, const ModelConfig& config) {
+  return load_outer(checkpoint, config, RowPlace::kFile);
+}
+
 Result<LinearWeight> read_embedding(const format::Checkpoint& checkpoint, const ModelConfig& config) {
   OCTAVO_ASSIGN_OR_RETURN(CheckpointTensors tensors, CheckpointTensors::open(checkpoint));
-  OuterTensors outer;
-  OCTAVO_ASSIGN_OR_RETURN(outer.embedding, find_embedding(tensors, config, outer));
-  return read_checked_embedding(tensors, outer);
+  OCTAVO_ASSIGN_OR_RETURN(const LinearTensors embedding, find_embedding(tensors, config));
+  return read_linear(tensors, embedding, RowPlace::kMemory);
 }
 
 Status check_tensors(const format::Checkpoint& checkpoint, const ModelConfig& config) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "format/checkpoint.h"
+#include "model/stored_rows.h"
 #include "tensor/buffer.h"
 #include "tensor/dtype.h"
 
@@ -35,10 +36,11 @@ struct StaticInput {
 struct LinearWeight {
   int64_t n = 0, k = 0;
   tensor::DType dtype = tensor::DType::kBF16;  // kF32, kBF16, or kI8 with a scale per output channel (row)
-  tensor::Buffer data;
-  std::vector<float> scale;          // [n], kI8 only
-  std::vector<float> bias;           // [n] or empty
-  std::optional<StaticInput> input;  // kI8 only; nothing: codes with a scale per token
+  tensor::Buffer data;                         // empty where the rows are still in their file:
+  std::optional<StoredRows> stored = std::nullopt;  // whose checkpoint outlives it
+  std::vector<float> scale;                         // [n], kI8 only
+  std::vector<float> bias;                          // [n] or empty
+  std::optional<StaticInput> input;                 // kI8 only; nothing: codes with a scale per token
 };
 
 struct LayerWeights {
@@ -56,7 +58,11 @@ struct OuterWeights {
   LinearWeight lm_head;           // empty (n == 0) when tied
 };
 
-// Where the weights of a model come from, one layer at a time: a checkpoint, or a generator.
+// Brings rows that are still in their file into memory, on the threads of `pool`.
+Status read_rows(LinearWeight& weight, base::ThreadPool& pool);
+
+// Where the weights of a model come from, one layer at a time: a checkpoint, which may leave the rows of its
+// matrices in their file, or a generator.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
@@ -69,6 +75,10 @@ class WeightSource {
 Result<LayerWeights> read_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
                                 int64_t layer);
 Result<OuterWeights> read_outer(const format::Checkpoint& checkpoint, const ModelConfig& config);
+// The same with the rows of matrices left in their file (LinearWeight::stored).
+Result<LayerWeights> open_layer(const format::Checkpoint& checkpoint, const ModelConfig& config,
+                                int64_t layer);
+Result<OuterWeights> open_outer(const format::Checkpoint& checkpoint, const ModelConfig& config);
 // The final norm alone, or the embedding rows of some tokens, without the rest: what quantizing needs.
 Result<LinearWeight> read_embedding(const format::Checkpoint& checkpoint, const ModelConfig& config);
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "model/config.h"
+#include "model/decoder.h"
 #include "model/test_checkpoint.h"
 
 namespace octavo::model {
@@ -29,9 +30,14 @@ Status read_all(const format::Checkpoint& checkpoint) {
   return {};
 }
 
+// Loading a model, which packs matrices as it reads them, must say the same.
 Status read_all(const TestCheckpoint& changed) {
   const TempFolder folder;
-  return read_all(changed.reopen(folder));
+  const format::Checkpoint checkpoint = changed.reopen(folder);
+  base::ThreadPool pool(2);
+  Status status = read_all(checkpoint);
+  EXPECT_EQ(Model::load(checkpoint, {kernels::Isa::kRef, &pool}).status().message(), status.message());
+  return status;
 }
 
 void expect_refused(const TestCheckpoint& changed, const std::vector<std::string>& words) {

@@ -9,10 +9,12 @@
 // number of threads and ISA.
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/threads.h"
 #include "kernels/isa.h"
+#include "kernels/panel_packing.h"
 #include "tensor/buffer.h"
 #include "tensor/dtype.h"
 
@@ -35,7 +37,21 @@ const char* gemm_f_kernel_name(const GemmFKernel& kernel);
 // whose hardware has the canonical order.
 const GemmFKernel* free_order_gemm_f(Isa isa);
 
-// w[n,k] row-major, bf16 bits or f32. On the threads of `pool` where there is one.
+// Packs w[n,k], row-major, bf16 bits or f32, piece by piece. `kernel` and `w` outlive it.
+class GemmFPacking {
+ public:
+  GemmFPacking(const GemmFKernel& kernel, RowReader& w, std::span<const float> bias, int64_t n, int64_t k);
+  int64_t n_pieces() const { return pieces_.count(); }
+  void pack(int64_t piece, int thread);  // each once, in any order, from many threads at once
+  GemmFWeights take() { return std::move(packed_); }
+
+ private:
+  RowReader& w_;
+  PanelPieces pieces_;
+  GemmFWeights packed_;
+};
+
+// The same of rows in memory, on the threads of `pool` where there is one.
 GemmFWeights pack_gemm_f(const GemmFKernel& kernel, const void* w, std::span<const float> bias, int64_t n,
                          int64_t k, base::ThreadPool* pool = nullptr);
 

@@ -10,10 +10,12 @@
 // model/linear.cc is the only caller outside tests and benches.
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/threads.h"
 #include "kernels/isa.h"
+#include "kernels/panel_packing.h"
 #include "tensor/buffer.h"
 
 namespace octavo::kernels {
@@ -39,8 +41,24 @@ struct GemmS8Weights {
 const GemmS8Kernel& select_gemm_s8(Isa isa);
 const char* gemm_s8_kernel_name(const GemmS8Kernel& kernel);
 
-// w[n,k] row-major codes, w_scale[n], bias[n] or empty; the z of the codes that these weights will meet. On
-// the threads of `pool` where there is one.
+// Packs w[n,k], row-major codes, piece by piece. w_scale[n], bias[n] or empty; the z of the codes that these
+// weights will meet. `kernel` and `w` outlive it.
+class GemmS8Packing {
+ public:
+  GemmS8Packing(const GemmS8Kernel& kernel, RowReader& w, std::span<const float> w_scale,
+                std::span<const float> bias, int64_t n, int64_t k, int32_t zero_point = 0);
+  int64_t n_pieces() const { return pieces_.count(); }
+  void pack(int64_t piece, int thread);  // each once, in any order, from many threads at once
+  GemmS8Weights take() { return std::move(packed_); }
+
+ private:
+  RowReader& w_;
+  int32_t zero_point_;
+  PanelPieces pieces_;
+  GemmS8Weights packed_;
+};
+
+// The same of codes in memory, on the threads of `pool` where there is one.
 GemmS8Weights pack_gemm_s8(const GemmS8Kernel& kernel, const int8_t* w, std::span<const float> w_scale,
                            std::span<const float> bias, int64_t n, int64_t k, int32_t zero_point = 0,
                            base::ThreadPool* pool = nullptr);
