@@ -393,4 +393,11 @@ Result<uint64_t> free_disk_bytes(const std::string& path) {
   return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
+Status check_disk_room(const std::string& path, uint64_t n_bytes, const std::string& what) {
+  OCTAVO_ASSIGN_OR_RETURN(const uint64_t free_bytes, free_disk_bytes(path));
+  if (n_bytes <= free_bytes) return {};
+  return resource_exhausted(what + " needs " + format_bytes(n_bytes) + ", the disk of " + base::quoted(path) +
+                            " has " + format_bytes(free_bytes) + " free");
+}
+
 }  // namespace octavo::base

@@ -90,5 +90,7 @@ std::string join_path(std::string_view folder, std::string_view name);
 Result<std::vector<std::string>> list_folder(const std::string& path);
 // Free bytes for this user on the file system that holds `path` or its nearest existing parent.
 Result<uint64_t> free_disk_bytes(const std::string& path);
+// Refuses n_bytes that do not fit there; `what` needs them: "the target".
+Status check_disk_room(const std::string& path, uint64_t n_bytes, const std::string& what);
 
 }  // namespace octavo::base

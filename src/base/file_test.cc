@@ -196,6 +196,12 @@ TEST_F(FileTest, PathsAndDisk) {
   EXPECT_FALSE(is_folder(path("none")));
   EXPECT_GT(*free_disk_bytes(path("none/deeper/x")), 0u);
   EXPECT_GT(*free_disk_bytes("relative-name"), 0u);
+  EXPECT_TRUE(check_disk_room(path("none/deeper/x"), 1, "the target").ok());
+  const Status refused = check_disk_room(path("none"), UINT64_MAX, "the target");
+  EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
+  for (const std::string& words : {std::string("the target needs"), path("none"), std::string("free")}) {
+    EXPECT_NE(refused.message().find(words), std::string::npos) << refused.message();
+  }
   EXPECT_EQ(list_folder(path("none")).status().code(), StatusCode::kNotFound);
 }
 

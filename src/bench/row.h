@@ -20,7 +20,7 @@ struct Row {
   int threads = 0;
   int64_t m = 0, batch = 0, context = 0;  // 0 where they mean nothing
   double value = 0;                       // median
-  std::string unit;                       // tok/s, TOPS, GB/s, s, GiB
+  std::string unit;                       // tok/s, TOPS, GB/s, s, GiB, %
   double min = 0, max = 0;
   double limit = 0;      // in `unit`; 0: none is known
   std::string limit_of;  // "int8 peak", "read bandwidth"

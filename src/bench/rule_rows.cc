@@ -6,7 +6,9 @@
 #include <functional>
 
 #include "bench/attention_work.h"
+#include "kernels/elementwise/free_order.h"
 #include "kernels/gemm_f/gemm_f.h"
+#include "model/step_profile.h"
 #include "model/synthetic.h"
 
 namespace octavo::bench {
@@ -36,6 +38,10 @@ Result<Turns> take_turns(const KernelSubject& s, const std::function<void(int64_
   return turns;
 }
 
+double cost_of(const Turns& turns) {
+  return std::max(0.0, 1 - median(turns.without) / median(turns.with_rule));
+}
+
 Row rule_row(const KernelSubject& s, kernels::Isa isa, const char* rule, int64_t m) {
   Row row;
   row.work = "rules";
@@ -47,8 +53,10 @@ Row rule_row(const KernelSubject& s, kernels::Isa isa, const char* rule, int64_t
   return row;
 }
 
-Result<Row> order_of_sums(const KernelSubject& s, kernels::Isa isa, const kernels::GemmFKernel& free_order) {
-  constexpr int64_t kRows = 512;
+constexpr int64_t kRows = 512;
+
+Result<Row> order_of_sums(const KernelSubject& s, kernels::Isa isa, const kernels::GemmFKernel& free_order,
+                          double& cost) {
   const model::ModelConfig& c = s.config;
   const std::pair<int64_t, int64_t> shapes[] = {{c.q_width(), c.d_model},  {c.kv_width(), c.d_model},
                                                 {c.kv_width(), c.d_model}, {c.d_model, c.q_width()},
@@ -81,10 +89,36 @@ Result<Row> order_of_sums(const KernelSubject& s, kernels::Isa isa, const kernel
   row.limit_of = "the same products in free order";
   const double ops = 2 * n_weights * static_cast<double>(kRows) / 1e12;
   set_rate(row, ops, turns.with_rule, ops / median(turns.without));
+  cost = cost_of(turns);
   return row;
 }
 
-Result<Row> order_of_blocks(const KernelSubject& s, kernels::Isa isa, int64_t context) {
+Result<Row> partial_sums(const KernelSubject& s, kernels::Isa isa,
+                         const kernels::ElementwiseKernels& free_order, double& cost) {
+  const int64_t k = s.config.d_model;
+  std::vector<float> x(static_cast<size_t>(kRows * k)), weight(static_cast<size_t>(k), 1.0F);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 1009) / 1009 - 0.5F;
+  std::vector<int8_t> codes(x.size());
+  std::vector<float> scale(static_cast<size_t>(kRows));
+  const auto run = [&](const kernels::ElementwiseKernels& rows) {
+    kernels::rms_norm(s.pool, rows, x.data(), k, weight.data(), s.config.rms_norm_eps, kRows, k,
+                      {kernels::RowForm::kS8, codes.data(), scale.data(), nullptr});
+  };
+  const kernels::ElementwiseKernels& canonical = kernels::select_elementwise(isa);
+  OCTAVO_ASSIGN_OR_RETURN(const Turns turns,
+                          take_turns(
+                              s, [&](int64_t) { run(canonical); }, [&](int64_t) { run(free_order); }));
+  Row row = rule_row(s, isa, "16 partial sums", kRows);
+  row.dtype = "int8";
+  row.unit = "GB/s";
+  row.limit_of = "RMSNorm with 64";
+  const double bytes = static_cast<double>(x.size() * sizeof(float)) / 1e9;
+  set_rate(row, bytes, turns.with_rule, bytes / median(turns.without));
+  cost = cost_of(turns);
+  return row;
+}
+
+Result<Row> order_of_blocks(const KernelSubject& s, kernels::Isa isa, int64_t context, double& cost) {
   const model::ModelConfig& c = s.config;
   const int64_t n_blocks = model::KvCache::blocks_for(context);
   const int64_t n_parts = std::min<int64_t>(s.pool.n_threads(), n_blocks);
@@ -116,23 +150,68 @@ Result<Row> order_of_blocks(const KernelSubject& s, kernels::Isa isa, int64_t co
   row.limit_of = "the context split by thread";
   const double bytes = work.layer_bytes() / 1e9;
   set_rate(row, bytes, turns.with_rule, bytes / median(turns.without));
+  cost = cost_of(turns);
   return row;
 }
 
 }  // namespace
 
-Result<std::vector<Row>> rule_rows(const KernelSubject& s, kernels::Isa isa) {
-  std::vector<Row> rows;
+Result<RuleRows> rule_rows(const KernelSubject& s, kernels::Isa isa) {
+  RuleRows out;
   if (const kernels::GemmFKernel* free_order = kernels::free_order_gemm_f(isa)) {
-    OCTAVO_ASSIGN_OR_RETURN(Row row, order_of_sums(s, isa, *free_order));
-    rows.push_back(std::move(row));
+    OCTAVO_ASSIGN_OR_RETURN(Row row, order_of_sums(s, isa, *free_order, out.costs.product_sums));
+    out.rows.push_back(std::move(row));
+  }
+  if (const kernels::ElementwiseKernels* free_order = kernels::free_order_elementwise(isa)) {
+    OCTAVO_ASSIGN_OR_RETURN(Row row, partial_sums(s, isa, *free_order, out.costs.row_sums));
+    out.rows.push_back(std::move(row));
   }
   for (const int64_t context : {2048, 8192}) {
     if (s.pool.n_threads() == 1) break;
-    OCTAVO_ASSIGN_OR_RETURN(Row row, order_of_blocks(s, isa, context));
-    rows.push_back(std::move(row));
+    double cost = 0;
+    OCTAVO_ASSIGN_OR_RETURN(Row row, order_of_blocks(s, isa, context, cost));
+    out.costs.blocks = std::max(out.costs.blocks, cost);
+    out.rows.push_back(std::move(row));
   }
-  return rows;
+  return out;
+}
+
+Row rules_of_step_row(const Subject& s, const RuleCosts& costs, const Profile& step) {
+  using enum model::Operation;
+  const model::WeightTotals totals = s.model.totals();
+  const double of_linears = totals.n_s8 > 0 ? 0 : costs.product_sums;
+  const auto cost_of_operation = [&](model::Operation operation) {
+    switch (operation) {
+      case kNorm:
+      case kRope:
+        return costs.row_sums;
+      case kQkv:
+      case kOutput:
+      case kGateUp:
+      case kDown:
+        return of_linears;
+      case kHead:
+        return totals.head_is_s8 ? 0 : costs.product_sums;
+      case kAttention:
+        return std::max(costs.product_sums, step.work == "decode" ? costs.blocks : 0);
+      default:
+        return 0.0;
+    }
+  };
+  double seconds = 0, of_rules = 0;
+  for (size_t i = 0; i < step.parts.size(); ++i) {
+    seconds += step.parts[i].seconds;
+    of_rules += step.parts[i].seconds * cost_of_operation(static_cast<model::Operation>(i));
+  }
+  Row row = s.row("rules");
+  row.shape = "all of a " + step.work + " step";
+  row.m = step.m;
+  row.batch = step.batch;
+  row.context = step.context;
+  row.value = row.min = row.max = 100 * of_rules / seconds;
+  row.unit = "%";
+  row.n_runs = 1;
+  return row;
 }
 
 }  // namespace octavo::bench

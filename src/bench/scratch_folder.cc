@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "bench/shapes.h"
+#include "model/config.h"
+#include "model/synthetic.h"
 #include "model/synthetic_checkpoint.h"
 #include "quant/pipeline.h"
 #include "quant/preflight.h"
@@ -24,9 +26,17 @@ Result<ScratchFolder> ScratchFolder::create() {
   return ScratchFolder(std::move(folder));
 }
 
-Status ScratchFolder::write_float(std::string_view shape, int64_t n_layers, const Progress* progress) const {
+Status ScratchFolder::write_float(std::string_view shape, int64_t n_layers, bool with_int8,
+                                  const Progress* progress) const {
   OCTAVO_ASSIGN_OR_RETURN(base::Json config, shape_config(shape));
   config.set("num_hidden_layers", n_layers);
+  OCTAVO_ASSIGN_OR_RETURN(const model::ModelConfig parsed,
+                          model::parse_model_config(config, std::string(shape) + "/config.json"));
+  uint64_t n_bytes = model::synthetic_bytes(parsed, {tensor::DType::kBF16, 1});
+  if (with_int8) n_bytes += model::synthetic_bytes(parsed, {tensor::DType::kI8, 1});
+  n_bytes += n_bytes / 100;  // norms, scales, headers
+  OCTAVO_RETURN_IF_ERROR(base::check_disk_room(fs::path(folder_.temporary_path()).parent_path().string(),
+                                               n_bytes, "the temporary checkpoint of " + std::string(shape)));
   std::error_code error;
   fs::create_directory(float_model(), error);
   if (error) return io_error("cannot make " + float_model() + ": " + error.message());

@@ -51,6 +51,7 @@ class Session {
   Status open_model();
   Status load_row();
   Status run_quantize();
+  Status add_rules_of_steps();
   double shape_bytes_share() const;
   Subject subject();
 
@@ -64,6 +65,7 @@ class Session {
   std::string shape_;
   std::unique_ptr<model::Model> model_;
   Measured measured_;
+  RuleCosts rule_costs_;
   int64_t n_done_ = 0;
 };
 
@@ -84,7 +86,7 @@ int64_t Session::n_rows() const {
   if (wants("prefix")) ++n;
   if (wants("load")) n += 2;
   if (wants("quantize")) ++n;
-  if (wants("rules")) ++n;
+  if (wants("rules")) n += 2;
   return n;
 }
 
@@ -121,8 +123,9 @@ Status Session::run_kernels() {
                                  measured_.machine, plan_.repetitions, progress_};
   if (wants("rules")) {
     show("rules");
-    OCTAVO_ASSIGN_OR_RETURN(std::vector<Row> rows, rule_rows(subject, measured_.isa));
-    std::move(rows.begin(), rows.end(), std::back_inserter(measured_.rows));
+    OCTAVO_ASSIGN_OR_RETURN(RuleRows rules, rule_rows(subject, measured_.isa));
+    std::move(rules.rows.begin(), rules.rows.end(), std::back_inserter(measured_.rows));
+    rule_costs_ = rules.costs;
   }
   KernelsSeen seen;  // an ISA without a kernel of its own runs that of the one below
   for (const IsaPeaks& peaks : measured_.machine.isas) {
@@ -168,7 +171,8 @@ Status Session::make_files() {
   scratch_.emplace(std::move(scratch));
   if (checkpoint_) return {};
   show("writing " + shape_);
-  return scratch_->write_float(plan_.synthetic, config_.n_layers, progress_);
+  const bool with_int8 = wants("quantize") || plan_.linears == tensor::DType::kI8;
+  return scratch_->write_float(plan_.synthetic, config_.n_layers, with_int8, progress_);
 }
 
 Status Session::run_quantize() {
@@ -241,9 +245,23 @@ Status Session::open_model() {
   return {};
 }
 
+// Steps as long as the rules' own rows, or as the model's context allows.
+Status Session::add_rules_of_steps() {
+  constexpr int64_t kPrompt = 512, kContext = 2048;
+  const Subject subject = this->subject();
+  const int64_t longest = config_.max_positions / 2 / kernels::kKvBlockTokens * kernels::kKvBlockTokens;
+  OCTAVO_ASSIGN_OR_RETURN(const Profile prefill,
+                          prefill_profile(subject, std::min(kPrompt, config_.max_positions), plan_.max_rows));
+  OCTAVO_ASSIGN_OR_RETURN(const Profile decode, decode_profile(subject, 1, std::min(kContext, longest)));
+  for (const Profile& step : {prefill, decode}) {
+    measured_.rows.push_back(rules_of_step_row(subject, rule_costs_, step));
+  }
+  return {};
+}
+
 Status Session::run_model() {
-  const bool wants_model =
-      wants("prefill") || wants("decode") || wants("engine") || wants("prefix") || wants("memory");
+  const bool wants_model = wants("prefill") || wants("decode") || wants("engine") || wants("prefix") ||
+                           wants("memory") || wants("rules");
   if (wants("load")) {
     OCTAVO_RETURN_IF_ERROR(load_row());
   } else if (wants_model) {
@@ -275,6 +293,10 @@ Status Session::run_model() {
   if (wants("decode")) {
     for (const int64_t context : plan_.contexts) OCTAVO_RETURN_IF_ERROR(add_decode(1, context));
     for (const int64_t batch : plan_.batches) OCTAVO_RETURN_IF_ERROR(add_decode(batch, 0));
+  }
+  if (wants("rules")) {
+    show("rules of a step");
+    OCTAVO_RETURN_IF_ERROR(add_rules_of_steps());
   }
   if (wants("prefix")) {
     show("prefix: " + std::to_string(kPrefixRequests) + " requests");

@@ -165,12 +165,7 @@ Result<ShardedWriter> ShardedWriter::create(const std::string& folder, std::vect
       std::snprintf(number, sizeof(number), "-%05zu-of-%05zu", i + 1, writer.shards_.size());
     writer.shards_[i].file_name = names.stem + number + ".safetensors";
   }
-  OCTAVO_ASSIGN_OR_RETURN(const uint64_t free_bytes, base::free_disk_bytes(folder));
-  if (free_bytes < writer.total_bytes_) {
-    return resource_exhausted("folder " + quoted(folder) + ": the tensors take " +
-                              base::format_bytes(writer.total_bytes_) + ", the disk has " +
-                              base::format_bytes(free_bytes) + " left");
-  }
+  OCTAVO_RETURN_IF_ERROR(base::check_disk_room(folder, writer.total_bytes_, "the new checkpoint"));
   OCTAVO_RETURN_IF_ERROR(writer.open_next_shard());
   return writer;
 }

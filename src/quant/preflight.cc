@@ -145,11 +145,7 @@ void warn_of_little_calibration(Preflight& flight) {
 }
 
 Status check_room(const Job& job, const Preflight& flight) {
-  OCTAVO_ASSIGN_OR_RETURN(const uint64_t free_bytes, base::free_disk_bytes(job.target));
-  if (flight.plan.n_bytes > free_bytes) {
-    return resource_exhausted("the target needs " + format_bytes(flight.plan.n_bytes) + ", the disk of " +
-                              base::quoted(job.target) + " has " + format_bytes(free_bytes) + " free");
-  }
+  OCTAVO_RETURN_IF_ERROR(base::check_disk_room(job.target, flight.plan.n_bytes, "the target"));
   const uint64_t available = base::available_memory_bytes();
   if (flight.memory_bytes <= available) return {};
   return resource_exhausted(

@@ -20,6 +20,7 @@ namespace {
 #include "kernels/vec/exp.inl"
 #include "kernels/vec/codes.inl"
 #include "kernels/elementwise/rows.inl"
+#include "kernels/elementwise/free_order.inl"
 // clang-format on
 }  // namespace
 }  // namespace octavo::kernels
@@ -28,6 +29,8 @@ OCTAVO_TARGET_END
 namespace octavo::kernels {
 const ElementwiseKernels kElementwiseAvx2 = {Isa::kAvx2, rms_norm_row, silu_mul_row, convert_row,
                                              rope_row,   add_values,   exp_row};
+const ElementwiseKernels kFreeOrderElementwiseAvx2 = {
+    Isa::kAvx2, rms_norm_row_free_order, silu_mul_row, convert_row, rope_row, add_values, exp_row};
 }  // namespace octavo::kernels
 
 #endif

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "kernels/elementwise/free_order.h"
 #include "kernels/elementwise/kernels.h"
 
 namespace octavo::kernels {
@@ -48,6 +49,18 @@ const ElementwiseKernels& select_elementwise(Isa isa) {
   }
   OCTAVO_CHECK(best != nullptr);
   return *best;
+}
+
+const ElementwiseKernels* free_order_elementwise(Isa isa) {
+#if defined(OCTAVO_X86_KERNELS)
+  const ElementwiseKernels& canonical = select_elementwise(isa);
+  for (const ElementwiseKernels* table : {&kFreeOrderElementwiseAvx2, &kFreeOrderElementwiseAvx512}) {
+    if (table->isa == canonical.isa) return table;
+  }
+#else
+  (void)isa;
+#endif
+  return nullptr;
 }
 
 void rms_norm(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, int64_t x_stride,

@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "kernels/elementwise/free_order.h"
 #include "kernels/elementwise/kernels.h"
 #include "tensor/dtype.h"
 
@@ -469,6 +470,24 @@ TEST(Exp, EdgesAreExact) {
     EXPECT_EQ(y[7], 0.0F);
     EXPECT_EQ(y[8], 1.0F);
     EXPECT_EQ(y[9], kInf);
+  }
+}
+
+// What the cost of the order is measured against must be the same norm.
+TEST(ElementwiseFreeOrder, DiffersFromTheCanonicalOrderInItsRoundingsAlone) {
+  for (const Isa isa : cpu_isas()) {
+    const ElementwiseKernels* free_order = free_order_elementwise(isa);
+    EXPECT_EQ(free_order == nullptr, isa == Isa::kRef);
+    if (free_order == nullptr) continue;
+    for (const int64_t k : kWidths) {
+      const std::vector<float> x = random_values(k, 1), weight = random_values(k, 2);
+      std::vector<float> want(x.size()), got(x.size());
+      select_elementwise(isa).rms_norm(x.data(), weight.data(), 1e-6F, k,
+                                       {RowForm::kF32, want.data(), nullptr});
+      free_order->rms_norm(x.data(), weight.data(), 1e-6F, k, {RowForm::kF32, got.data(), nullptr});
+      for (size_t i = 0; i < x.size(); ++i)
+        ASSERT_NEAR(got[i], want[i], 1e-5 * std::fabs(want[i]) + 1e-30) << k;
+    }
   }
 }
 

@@ -22,4 +22,6 @@ struct ElementwiseKernels {
 #include "kernels/elementwise/kernels.inc"
 #undef OCTAVO_ELEMENTWISE
 
+extern const ElementwiseKernels kFreeOrderElementwiseAvx2, kFreeOrderElementwiseAvx512;  // free_order.h
+
 }  // namespace octavo::kernels
