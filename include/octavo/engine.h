@@ -44,6 +44,9 @@ struct EngineOptions {
 // OpenAI's and vLLM's: beyond it a token is banned or alone anyway.
 inline constexpr int kMaxLogitBias = 100;
 
+// Refuses names and numbers that are out of range for every model, before anything is read.
+Status check_engine_options(const EngineOptions& options);
+
 // Unset fields take the model's generation_config.json, then these defaults (vLLM's names and meaning).
 struct SamplingParams {
   std::optional<float> temperature;         // 1.0; below 1e-5 greedy

@@ -22,6 +22,9 @@ namespace {
 void bind_options(nb::module_& module) {
   nb::class_<EngineOptions>(module, "EngineOptions", "How an Engine is opened.")
       .def(nb::init<>())
+      .def(
+          "check", [](const EngineOptions& options) { check(check_engine_options(options)); },
+          "Refuses what is out of range for every model, by name.")
       .def_rw("n_threads", &EngineOptions::n_threads, "0: every core.")
       .def_rw("max_context", &EngineOptions::max_context,
               "Tokens; None: the model's, as far as memory allows.")

@@ -280,6 +280,7 @@ def _engine_options(**values: typing.Any) -> _native.EngineOptions:
             setattr(options, name, value)
         except (TypeError, OverflowError, RuntimeError):
             raise TypeError(f"{named.get(name, name)}: {value!r} is no value of it") from None
+    options.check()  # before a model is quantized or read, which may take minutes
     return options
 
 

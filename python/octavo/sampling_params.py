@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import numbers
 import operator
 import typing
@@ -110,6 +111,8 @@ def _as_bias(given: typing.Any) -> dict[int, float]:
     for bias in given.values():
         if not isinstance(bias, numbers.Real):
             raise TypeError(f"logit_bias: expected numbers, found {bias!r}")
+        if math.isnan(bias):
+            raise ValueError(f"logit_bias: expected numbers, found {bias!r}")
     most = float(_native.MAX_LOGIT_BIAS)
     return {as_integer("logit_bias", token): min(most, max(-most, float(bias))) for token, bias in given.items()}
 

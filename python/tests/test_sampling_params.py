@@ -51,6 +51,7 @@ def test_the_order_of_positional_arguments_is_vllms():
         {"allowed_token_ids": []},
         {"seed": -5},
         {"seed": 2**64},
+        {"logit_bias": {3: float("nan")}},
     ],
 )
 def test_out_of_range_is_a_value_error_that_names_it(wrong):

@@ -142,8 +142,15 @@ Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
+Status check_engine_options(const EngineOptions& options) {
+  OCTAVO_RETURN_IF_ERROR(batch_options(options).status());
+  OCTAVO_RETURN_IF_ERROR(model::kv_type_from_name(options.kv_cache_dtype).status());
+  return model::head_type_from_name(options.lm_head_dtype).status();
+}
+
 Result<Engine> Engine::open(const std::string& model_folder, const EngineOptions& options,
                             Progress* progress) {
+  OCTAVO_RETURN_IF_ERROR(check_engine_options(options));
   auto state = std::make_shared<State>();
   OCTAVO_ASSIGN_OR_RETURN(const engine::BatchOptions batch, batch_options(options));
   OCTAVO_RETURN_IF_ERROR(state->read_text(model_folder, options));

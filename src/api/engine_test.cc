@@ -526,6 +526,11 @@ TEST(Engine, RefusesOptionsThatMeanNothing) {
   options.kv_cache_dtype = "fp8";
   refused(options, "kv_cache_dtype: expected \"auto\"");
   options = {};
+  options.lm_head_dtype = "fp8";
+  refused(options, "lm_head_dtype: expected \"auto\"");
+  options.echo = true;
+  refused(options, "lm_head_dtype: expected \"auto\"");
+  options = {};
   options.speculation = "sometimes";
   refused(options, "speculation: expected \"auto\"");
   options = {};

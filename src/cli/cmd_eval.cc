@@ -62,10 +62,6 @@ class Eval : public Command {
 
   int run() override {
     if (options_.window_tokens < 2) return report_usage("--window: expected at least 2 tokens", "eval");
-    if (options_.kv_cache_dtype != "auto" && options_.kv_cache_dtype != "int8")
-      return report_usage("--kv-cache-dtype: expected auto or int8", "eval");
-    if (options_.lm_head_dtype != "auto" && options_.lm_head_dtype != "int8")
-      return report_usage("--lm-head-dtype: expected auto or int8", "eval");
     if (options_.max_windows.value_or(1) < 1)
       return report_usage("--max-windows: expected at least 1", "eval");
     Result<EvaluateReport> report = [&] {

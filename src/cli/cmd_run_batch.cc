@@ -154,7 +154,8 @@ class RunBatch : public Command {
     identity.settings.set("seed", std::to_string(batch_.seed));
     identity.settings.set("max-model-len", engine.model().max_context);
     identity.settings.set("kv-cache-dtype", engine_.kv_cache_dtype);
-    identity.settings.set("lm-head-dtype", engine_.lm_head_dtype);
+    // Only where it is not the default, which earlier batches were begun with.
+    if (engine_.lm_head_dtype != "auto") identity.settings.set("lm-head-dtype", engine_.lm_head_dtype);
     identity.created = std::time(nullptr);
     identity.model_name = batch_.served_names.empty() ? model_ : batch_.served_names.front();
     if (journal.is_new()) return identity;

@@ -1,4 +1,4 @@
-// The hand-over of tokens. step() is called by api/engine.cc, the engine's side by engine/batch_engine.cc.
+// The hand-over of tokens. step() is called by api/stream.cc, the engine's side by engine/batch_engine.cc.
 #include "engine/generation.h"
 
 #include <algorithm>

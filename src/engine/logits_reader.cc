@@ -1,6 +1,6 @@
 // Whole sequences through the model in chunks, and the logits of each chunk in groups of rows. Called by
-// eval/perplexity.cc and api/engine.cc. Chunk and group sizes change no bit (docs/NUMERICS.md); they bound
-// memory.
+// eval/perplexity.cc, api/engine.cc and api/engine_scores.cc. Chunk and group sizes change no bit
+// (docs/NUMERICS.md); they bound memory.
 #include "engine/logits_reader.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// logprob(id) = logits[id] - log(sum(exp(logits))). Called by engine/generation.cc and api/engine.cc (score).
+// logprob(id) = logits[id] - log(sum(exp(logits))). Called by engine/sequence.cc and api/engine_scores.cc.
 #include "engine/logprobs.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// The order is vLLM's: allowed tokens, bad words, minimum length, bias. Called by engine/generation.cc.
+// The order is vLLM's: allowed tokens, bad words, minimum length, bias. Called by engine/sequence.cc and
+// engine/batch_request.cc.
 #include "engine/token_rules.h"
 
 #include <algorithm>

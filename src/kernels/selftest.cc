@@ -59,6 +59,9 @@ Bytes run_gemm_s8(base::ThreadPool& pool, Isa isa, const Shape& s) {
   std::vector<float> y = random_floats(s.m * s.n, 4);
   const GemmS8Weights packed = pack_gemm_s8(select_gemm_s8(isa), w.data(), w_scale, bias, s.n, s.k, 3);
   gemm_s8(pool, x.data(), x_scale.data(), packed, y.data(), s.m, s.n, /*accumulate=*/true);
+  std::vector<float> gated(y.size());
+  gemm_s8_gated(pool, x.data(), x_scale.data(), packed, packed, gated.data(), s.m, s.n);
+  y.insert(y.end(), gated.begin(), gated.end());
   return to_bytes(y.data(), y.size() * sizeof(float));
 }
 

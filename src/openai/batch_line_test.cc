@@ -135,6 +135,7 @@ TEST(BatchLine, BadFieldsAreNamed) {
       {R"("logit_bias":{"x":1})", "logit_bias: expected token ids as keys, found 'x'"},
       {R"("logit_bias":{"-1":1})", "logit_bias: "},
       {R"("logit_bias":{"1":1e30})", "logit_bias['1']: expected -100 to 100"},
+      {R"("logit_bias":{"1":-1e300})", "logit_bias['1']: expected -100 to 100, found -3.4"},
       {R"("logit_bias":[1])", "logit_bias: expected an object"},
       {R"("allowed_token_ids":[])", "allowed_token_ids: expected at least one"},
       {R"("logprobs":5)", "logprobs: expected a boolean, found integer"},
@@ -166,6 +167,8 @@ TEST(BatchLine, BadFieldsAreNamed) {
       {R"("prompt":"x","best_of":3)", "best_of: only n is supported"},
       {R"("prompt":"x","suffix":"y")", "suffix: "},
       {R"("prompt":"x","max_tokens":0)", "max_tokens: "},
+      {R"("prompt":"x","echo":true,"max_tokens":0,"min_tokens":5)",
+       "min_tokens: expected at most max_tokens = 0"},
       {R"("prompt":"x","messages":[])", "unknown field 'messages'"},
   };
   for (const auto& [members, expected] : completion_errors) {

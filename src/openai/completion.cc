@@ -119,6 +119,10 @@ Result<CompletionCall> parse_completion_call(const Json& body) {
   SamplingParams& sampling = call.shared.sampling;
   if (!sampling.max_tokens) sampling.max_tokens = std::max(kDefaultMaxTokens, sampling.min_tokens);
   const bool prompt_only = call.echo && *sampling.max_tokens == 0;
+  if (prompt_only && sampling.min_tokens > 0) {
+    return invalid_argument("min_tokens: expected at most max_tokens = 0, found " +
+                            std::to_string(sampling.min_tokens));
+  }
   if (prompt_only) sampling.max_tokens = 1;  // the least that check_sampling_params takes; not read
   sampling.logprobs = call.logprobs;
   call.prompt_logprobs = sampling.prompt_logprobs;

@@ -2,7 +2,9 @@
 // such field. Called by chat_completion.cc and completion.cc.
 #include "openai/sampling_fields.h"
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "base/text_format.h"
 
@@ -27,7 +29,9 @@ Status read_logit_bias(const Json& value, std::vector<std::pair<int32_t, float>>
       return invalid_argument("logit_bias: expected token ids as keys, found " + base::quoted(key));
     }
     if (!bias.is_number()) return wrong_type("logit_bias['" + key + "']", "a number", bias);
-    into.emplace_back(id, static_cast<float>(bias.as_double()));
+    // Far out of range is out of range as a float too.
+    constexpr double kMost = std::numeric_limits<float>::max();
+    into.emplace_back(id, static_cast<float>(std::clamp(bias.as_double(), -kMost, kMost)));
   }
   return {};
 }

@@ -1,4 +1,4 @@
-// Streaming detokenization with stop strings. Called by api/engine.cc for each token of a generation.
+// Streaming detokenization with stop strings. Called by api/stream.cc for each token of a generation.
 #include "text/stream_decoder.h"
 
 #include <algorithm>

@@ -290,7 +290,8 @@ TEST(GemmS8, AGatedProductIsThatOfTheTwoAlone) {
   base::ThreadPool pool(3);
   const ElementwiseKernels& elementwise = select_elementwise(Isa::kRef);
   for (const auto* kernel : kernels_of_this_cpu()) {
-    for (const Shape shape : {Shape{1, 700, 130}, {7, 19, 66}, {70, 1100, 64}, {130, 33, 64}}) {
+    for (const Shape shape :
+         {Shape{1, 700, 130}, {7, 19, 66}, {64, 1100, 64}, {70, 1100, 64}, {130, 33, 64}}) {
       const auto [m, n, k] = shape;
       Operands gate(shape, 5), up(shape, 6);
       const GemmS8Weights packed_gate = gate.pack(*kernel, true), packed_up = up.pack(*kernel, n % 2 == 0);
