@@ -193,7 +193,8 @@ Row rules_of_step_row(const Subject& s, const RuleCosts& costs, const Profile& s
       case kHead:
         return totals.head_is_s8 ? 0 : costs.product_sums;
       case kAttention:
-        return std::max(costs.product_sums, step.work == "decode" ? costs.blocks : 0);
+        return (s.kv_type == model::KvType::kInt8 ? 0 : costs.product_sums) +
+               (step.work == "decode" ? costs.blocks : 0);
       default:
         return 0.0;
     }

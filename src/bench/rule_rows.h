@@ -27,8 +27,8 @@ struct RuleRows {
 Result<RuleRows> rule_rows(const KernelSubject& subject, kernels::Isa isa);
 
 // The part of a whole step that the rules cost in sum, in percent: each operation's time times the cost of
-// the rule that it keeps; products of int8 keep none. Too high rather than too low: a product of few rows
-// waits for its weights, and attention, which has sums and blocks, is given the larger cost.
+// the rules that it keeps; products of int8 keep none, and attention over int8 keys and values only that of
+// blocks. Too high rather than too low: a product of few rows waits for its weights.
 Row rules_of_step_row(const Subject& subject, const RuleCosts& costs, const Profile& step);
 
 }  // namespace octavo::bench

@@ -20,9 +20,8 @@ class ScratchFolder {
   std::string int8_model() const { return base::join_path(folder_.temporary_path(), "int8"); }
 
   // Writes a bf16 checkpoint of `shape` (shapes.h) with n_layers layers to float_model(). Errors: a disk
-  // without room for it, and for an int8 one beside it if `with_int8`.
-  Status write_float(std::string_view shape, int64_t n_layers, bool with_int8,
-                     const Progress* progress) const;
+  // without room for it, and for n_int8 of int8 beside it.
+  Status write_float(std::string_view shape, int64_t n_layers, int n_int8, const Progress* progress) const;
   // Rounds it into int8_model() (the recipe rtn-w8a8).
   Status round_to_int8(int n_threads, Progress* progress) const;
 

@@ -171,8 +171,10 @@ Status Session::make_files() {
   scratch_.emplace(std::move(scratch));
   if (checkpoint_) return {};
   show("writing " + shape_);
-  const bool with_int8 = wants("quantize") || plan_.linears == tensor::DType::kI8;
-  return scratch_->write_float(plan_.synthetic, config_.n_layers, with_int8, progress_);
+  // What is loaded is made beside what quantizing has left, and then takes its place.
+  const int n_int8 =
+      (wants("quantize") ? 1 : 0) + (wants("load") && plan_.linears == tensor::DType::kI8 ? 1 : 0);
+  return scratch_->write_float(plan_.synthetic, config_.n_layers, n_int8, progress_);
 }
 
 Status Session::run_quantize() {

@@ -278,6 +278,7 @@ Status Model::State::take_head(OuterWeights outer, HeadType type) {
   if (is_coded) {
     OCTAVO_RETURN_IF_ERROR(read_rows(head, pool));
     lm_head = Linear(code_head(head, final_norm, isa, pool), isa, &pool);
+    if (!config.tied_embeddings) head = {};
   } else {
     OCTAVO_ASSIGN_OR_RETURN(lm_head, pack_linear(head, isa, pool));
   }
@@ -315,10 +316,10 @@ namespace {
 
 // Packed weights take what the file's do, and F16 twice that; a model that does not fit is refused before an
 // hour of swapping, or the kernel, ends the process. An int8 lm_head lies beside the embedding that it is
-// tied to.
+// tied to, and beside its plain codes while it is packed.
 Status check_memory(const format::Checkpoint& checkpoint, const ModelConfig& config, HeadType head_type) {
   const bool adds_head = head_type == HeadType::kInt8 && config.tied_embeddings;
-  uint64_t need = adds_head ? static_cast<uint64_t>(config.n_vocab * config.d_model) : 0;
+  uint64_t need = adds_head ? static_cast<uint64_t>(2 * config.n_vocab * config.d_model) : 0;
   for (const format::TensorInfo* info : checkpoint.tensors()) {
     need += info->n_bytes * (info->dtype == tensor::DType::kF16 ? 2 : 1);
   }
