@@ -105,8 +105,8 @@ TEST(Outliers, LogitsKeepTheirBits) {
   ASSERT_TRUE(tokens.ok()) << tokens.status().message();
   tokens->resize(kSlowBuild ? 64 : 512);
 
-  auto a = engine::LoadedModel::load(demo_model(), 0);
-  auto b = engine::LoadedModel::load(changed, 0);
+  auto a = engine::LoadedModel::load(demo_model());
+  auto b = engine::LoadedModel::load(changed);
   ASSERT_TRUE(a.ok() && b.ok()) << a.status().message() << b.status().message();
   engine::LogitsReader original(**a, *tokens), outliers(**b, *tokens);
   const auto same_bits = [](float x, float y) {
