@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
-import tempfile
 import weakref
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,10 @@ class TemporaryFolder:
         space = _process_space()
         if space:
             _remove_abandoned(beside, space)
-        self.path = Path(tempfile.mkdtemp(prefix=f".octavo-{space or 'unknown'}-{os.getpid()}-", dir=beside))
+        self.path = beside / f".octavo-{space or 'unknown'}-{os.getpid()}-{secrets.token_hex(8)}"
+        # Before the folder is there: Ctrl-C may come between the two.
         self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        self.path.mkdir(mode=0o700)
 
 
 class ModelFolder:

@@ -1,6 +1,7 @@
 """``save_checkpoint`` and what it saves: parameters read from a folder, written as a complete folder."""
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -212,6 +213,21 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     living = TemporaryFolder(tmp_path)
     again = TemporaryFolder(tmp_path)
     assert set(tmp_path.iterdir()) == {tmp_path / ".octavo-notes", living.path, again.path}
+
+
+def test_a_folder_made_as_ctrl_c_comes_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = os.mkdir
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        make(*arguments, **options)
+        assert len(list(tmp_path.iterdir())) == 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        TemporaryFolder(tmp_path)
+    gc.collect()
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_another_host_may_still_use_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
