@@ -32,7 +32,7 @@ void run(benchmark::State& state, const GemmFKernel& kernel, int n_threads) {
   const int64_t n_bytes = n * k * tensor::dtype_bytes(kernel.dtype);
   std::vector<GemmFWeights> copies;
   const int64_t n_copies =
-      m <= 16 && kernel.isa != Isa::kRef ? std::max<int64_t>(kMemoryBytes / n_bytes, 1) : 1;
+      m <= 32 && kernel.isa != Isa::kRef ? std::max<int64_t>(kMemoryBytes / n_bytes, 1) : 1;
   for (int64_t copy = 0; copy < n_copies; ++copy) copies.push_back(pack_gemm_f(kernel, w.data(), {}, n, k));
   base::ThreadPool pool(n_threads);
   const double peak = measured_peak(pool, kernel.isa, PeakOf::kF32);
@@ -54,7 +54,7 @@ void run(benchmark::State& state, const GemmFKernel& kernel, int n_threads) {
       auto* bench = benchmark::RegisterBenchmark(
           (std::string(kernel.name) + "/threads:" + std::to_string(n_threads)).c_str(),
           [&kernel, n_threads](benchmark::State& state) { run(state, kernel, n_threads); });
-      for (const int64_t m : {1, 3, 16, 512}) {
+      for (const int64_t m : {1, 3, 8, 16, 32, 512}) {
         if (kernel.isa == Isa::kRef && m > 3) continue;
         bench->Args({m, 6144, 1024})->Args({m, 1024, 3072});
       }

@@ -5,6 +5,7 @@
 #if defined(OCTAVO_X86_KERNELS)
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -26,7 +27,7 @@ constexpr int kPanel = kLanes * kVectors;
 // 24 sums, 4 registers of weights, the broadcast: 29 of 32.
 constexpr int kTileRows = 6;
 // Steps of a pass: 64 KB of the panel, which stay in L2 while all rows of the block go over them (32 KB: 1 %
-// slower at m = 512, 16 KB: 4 %). Asking for the weights ahead, in any cache and distance, gained nothing.
+// slower at m = 512, 16 KB: 4 %), with the 64 KB of the next pass that its tiles ask for.
 constexpr int64_t kPassSteps = 256;
 
 inline Register load_register(const void* from) { return _mm512_loadu_si512(from); }

@@ -5,6 +5,7 @@
 #if defined(OCTAVO_X86_KERNELS)
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>

@@ -26,7 +26,7 @@ void run(benchmark::State& state, const GemmS8Kernel& kernel, int n_threads) {
   const std::vector<float> x_scale(static_cast<size_t>(m), 0.01F), w_scale(static_cast<size_t>(n), 0.01F);
   std::vector<float> y(static_cast<size_t>(m * n));
   std::vector<GemmS8Weights> copies;
-  const int64_t n_copies = m <= 16 && kernel.isa != Isa::kRef ? kMemoryBytes / (n * k) : 1;
+  const int64_t n_copies = m <= 32 && kernel.isa != Isa::kRef ? kMemoryBytes / (n * k) : 1;
   for (int64_t copy = 0; copy < n_copies; ++copy) {
     copies.push_back(pack_gemm_s8(kernel, w.data(), w_scale, {}, n, k));
   }
@@ -52,7 +52,7 @@ void run(benchmark::State& state, const GemmS8Kernel& kernel, int n_threads) {
       auto* bench = benchmark::RegisterBenchmark(
           (std::string(kernel.name) + "/threads:" + std::to_string(n_threads)).c_str(),
           [&kernel, n_threads](benchmark::State& state) { run(state, kernel, n_threads); });
-      for (const int64_t m : {1, 4, 16, 512}) {
+      for (const int64_t m : {1, 4, 8, 16, 32, 512}) {
         if (kernel.isa == Isa::kRef && m > 4) continue;
         bench->Args({m, 6144, 1024})->Args({m, 1024, 3072});
       }

@@ -10,10 +10,25 @@
 
 constexpr int64_t kStepBytes = kPanel * kLaneBytes;
 
-// sums[r][0..kPanel) += rows r of x times the panel, over n_steps steps and then n_rest < 4 codes.
-template <int rows>
-void add_tile(const int8_t* x, int64_t k, const std::byte* panel, int64_t n_steps, int64_t n_rest,
-              int32_t* sums) {
+constexpr int64_t kLineBytes = 64;
+// A pass has two tiles at least where weights are asked for.
+constexpr int64_t kAheadLines = (kStepBytes / 2 + kLineBytes - 1) / kLineBytes;
+
+// The steps of a tile.
+struct Steps {
+  const std::byte* weights;
+  int64_t n, n_rest;       // whole steps, then a step of n_rest < 4 codes
+  int64_t k;               // from a row of x to the next
+  const std::byte* ahead;  // what to ask for meanwhile, ahead_bytes a step
+  int64_t ahead_bytes;
+};
+
+// sums[r][0..kPanel) += rows r of x times the steps' weights.
+template <int rows, bool asks>
+[[gnu::noinline]] void add_tile(const int8_t* x, const Steps& steps, int32_t* sums) {
+  const int64_t k = steps.k;
+  const std::byte* panel = steps.weights;
+  const std::byte* ahead = steps.ahead;
   Register sum[rows][kVectors];
   unroll<rows>([&](auto r) {
     unroll<kVectors>([&](auto v) { sum[r][v] = load_register(sums + r * kPanel + v * kLanes); });
@@ -29,27 +44,30 @@ void add_tile(const int8_t* x, int64_t k, const std::byte* panel, int64_t n_step
       unroll<kVectors>([&](auto v) { sum[r][v] = add_products(sum[r][v], ws[v], xs); });
     });
   };
-  for (int64_t i = 0; i < n_steps; ++i) step(panel + i * kStepBytes, x + i * kLaneBytes, kLaneBytes);
-  if (n_rest > 0) {
-    step(panel + n_steps * kStepBytes, x + n_steps * kLaneBytes, static_cast<size_t>(n_rest));
+  for (int64_t i = 0; i < steps.n; ++i) {
+    if constexpr (asks) {
+      // Not by unroll: a function that only asks GCC 12 takes for one without effect, and leaves it out.
+      for (int64_t line = 0; line < kAheadLines; ++line) __builtin_prefetch(ahead + line * kLineBytes, 0, 2);
+      ahead += steps.ahead_bytes;
+    }
+    step(panel + i * kStepBytes, x + i * kLaneBytes, kLaneBytes);
+  }
+  if (steps.n_rest > 0) {
+    step(panel + steps.n * kStepBytes, x + steps.n * kLaneBytes, static_cast<size_t>(steps.n_rest));
   }
   unroll<rows>([&](auto r) {
     unroll<kVectors>([&](auto v) { store_register(sums + r * kPanel + v * kLanes, sum[r][v]); });
   });
 }
 
-// Tiles of `rows` rows, then the fewer that are left.
-template <int rows>
-void add_rows(const int8_t* x, int64_t m, int64_t k, const std::byte* panel, int64_t n_steps, int64_t n_rest,
-              int32_t* sums) {
-  int64_t i = 0;
-  for (; i + rows <= m; i += rows) {
-    add_tile<rows>(x + i * k, k, panel, n_steps, n_rest, sums + i * kPanel);
+using AddTile = void (*)(const int8_t* x, const Steps& steps, int32_t* sums);
+template <bool asks>
+AddTile tile_of(int64_t rows) {
+  constexpr auto kTiles = []<int... i>(std::integer_sequence<int, i...>) {
+    return std::array{&add_tile<i + 1, asks>...};
   }
-  if constexpr (rows > 1) {
-    if (i == m) return;
-    add_rows<rows - 1>(x + i * k, m - i, k, panel, n_steps, n_rest, sums + i * kPanel);
-  }
+  (std::make_integer_sequence<int, kTileRows>{});
+  return kTiles[static_cast<size_t>(rows - 1)];
 }
 
 int32_t sum_of_codes(const int8_t* x, int64_t k) {
@@ -70,6 +88,9 @@ void run_vnni(const GemmS8Block& block) {
   int32_t added[kGemmS8BlockRows];
   for (int64_t i = 0; i < block.m; ++i) added[i] = 128 * sum_of_codes(block.x + i * block.k, block.k);
   const int64_t n_steps = block.k / kLaneBytes;
+  // As few tiles as hold the rows, of nearly as many each, so that the next pass's weights are asked for at
+  // an even pace.
+  const int64_t n_tiles = (block.m + kTileRows - 1) / kTileRows;
   const int64_t start_at = block.panel_stride_bytes - kStepBytes;
   for (int64_t column = 0; column < block.n; column += kPanel) {
     const std::byte* panel = block.panels + column / kPanel * block.panel_stride_bytes;
@@ -83,11 +104,25 @@ void run_vnni(const GemmS8Block& block) {
     int64_t step = 0;
     do {
       const int64_t n_pass = std::min(kPassSteps, n_steps - step);
-      const int64_t n_rest = step + n_pass == n_steps ? block.k % kLaneBytes : 0;
-      add_rows<kTileRows>(block.x + step * kLaneBytes, block.m, block.k, panel + step * kStepBytes, n_pass,
-                          n_rest, sums);
+      const bool is_last = step + n_pass == n_steps;
+      const std::byte* weights = panel + step * kStepBytes;
+      Steps steps = {weights,
+                     n_pass,
+                     is_last ? block.k % kLaneBytes : 0,
+                     block.k,
+                     weights + n_pass * kStepBytes,
+                     (kStepBytes + n_tiles - 1) / n_tiles};
+      int64_t row = 0;
+      for (int64_t tile = 0; tile < n_tiles; ++tile) {
+        const int64_t n_rows = (block.m - row + n_tiles - tile - 1) / (n_tiles - tile);
+        const AddTile add = n_tiles > 1 ? tile_of<true>(n_rows) : tile_of<false>(n_rows);
+        add(block.x + row * block.k + step * kLaneBytes, steps, sums + row * kPanel);
+        // At once: the stores leave while the next tile computes.
+        if (is_last) write_panel(block, row, n_rows, column, sums + row * kPanel);
+        steps.ahead += n_pass * steps.ahead_bytes;
+        row += n_rows;
+      }
       step += n_pass;
     } while (step < n_steps);
-    write_panel(block, 0, block.m, column, sums);
   }
 }
