@@ -243,7 +243,8 @@ class Bench : public Command {
         "attention       its products at the bf16 peak, or reading keys and values\n"
         "quantize        the layers' products in bf16 over the calibration tokens, at the peak\n"
         "load            a parallel read of the files\n"
-        "rules           the same work without the rule (docs/NUMERICS.md) that fixes its order\n"
+        "rules           the same work without the rule (docs/NUMERICS.md) that fixes its order; then what\n"
+        "                that is of a prefill and of a decode step\n"
         "prefix          the bare model loop on what is not cached, and 1.3 decode steps\n"
         "engine          the bare model loop at the same batch");
   }

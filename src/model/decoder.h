@@ -98,7 +98,8 @@ struct ModelOptions {
 class Model {
  public:
   // Layer by layer: matrices are read and checked in pieces as they are packed, none is held plain but an
-  // embedding that no lm_head is tied to. progress: told of each layer; may cancel between two.
+  // embedding whose packed lm_head cannot stand in for it (an untied one, an int8 one). progress: told of
+  // each layer; may cancel between two.
   static Result<std::unique_ptr<Model>> load(const format::Checkpoint& checkpoint,
                                              const ModelOptions& options, Progress* progress = nullptr);
   // The same from any source, which makes a layer while the one before is packed; no more than these two are

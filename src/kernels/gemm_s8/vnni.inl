@@ -23,7 +23,8 @@ struct Steps {
   int64_t ahead_bytes;
 };
 
-// sums[r][0..kPanel) += rows r of x times the steps' weights.
+// sums[r][0..kPanel) += rows r of x times the steps' weights. A function of its own: inlined where a pass is
+// cut into tiles, GCC 12 keeps the sums in memory, at 37 % of the peak.
 template <int rows, bool asks>
 [[gnu::noinline]] void add_tile(const int8_t* x, const Steps& steps, int32_t* sums) {
   const int64_t k = steps.k;
