@@ -102,7 +102,7 @@ class TemporaryFolder:
         self.path = beside / f".octavo-{space or 'unknown'}-{os.getpid()}-{secrets.token_hex(8)}"
         # Before the folder is there: Ctrl-C may come between the two.
         self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-        self.path.mkdir(mode=0o700)
+        os.mkdir(self.path, 0o700)
 
 
 class ModelFolder:

@@ -180,7 +180,7 @@ TEST(GemmS8, ZeroPointsAreExactAtTheirLargestDepth) {
 
 TEST(GemmS8, TheEpilogueIsOneFormulaAndTouchesNothingElse) {
   base::ThreadPool pool(2);
-  for (const Shape shape : {Shape{1, 1, 5}, {4, 16, 64}, {5, 19, 66}, {70, 33, 40}}) {
+  for (const Shape shape : {Shape{1, 1, 5}, {4, 16, 64}, {5, 19, 66}, {70, 33, 40}, {8, 33, 1100}}) {
     for (const int form : {0, 1, 2, 3}) {
       const bool with_bias = (form & 1) != 0, accumulate = (form & 2) != 0;
       Operands operands(shape, 11);

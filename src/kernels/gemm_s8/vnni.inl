@@ -64,7 +64,7 @@ template <int rows, bool asks>
 using AddTile = void (*)(const int8_t* x, const Steps& steps, int32_t* sums);
 template <bool asks>
 AddTile tile_of(int64_t rows) {
-  constexpr auto kTiles = []<int... i>(std::integer_sequence<int, i...>) {
+  static constexpr auto kTiles = []<int... i>(std::integer_sequence<int, i...>) {
     return std::array{&add_tile<i + 1, asks>...};
   }
   (std::make_integer_sequence<int, kTileRows>{});
@@ -89,8 +89,8 @@ void run_vnni(const GemmS8Block& block) {
   int32_t added[kGemmS8BlockRows];
   for (int64_t i = 0; i < block.m; ++i) added[i] = 128 * sum_of_codes(block.x + i * block.k, block.k);
   const int64_t n_steps = block.k / kLaneBytes;
-  // As few tiles as hold the rows, of nearly as many each, so that the next pass's weights are asked for at
-  // an even pace.
+  // As few tiles as hold the rows, of nearly as many each, so that weights are asked for at an even pace; a
+  // constant distance ahead, so that a short pass leaves no hole.
   const int64_t n_tiles = (block.m + kTileRows - 1) / kTileRows;
   const int64_t start_at = block.panel_stride_bytes - kStepBytes;
   for (int64_t column = 0; column < block.n; column += kPanel) {
@@ -111,7 +111,7 @@ void run_vnni(const GemmS8Block& block) {
                      n_pass,
                      is_last ? block.k % kLaneBytes : 0,
                      block.k,
-                     weights + n_pass * kStepBytes,
+                     weights + kPassSteps * kStepBytes,
                      (kStepBytes + n_tiles - 1) / n_tiles};
       int64_t row = 0;
       for (int64_t tile = 0; tile < n_tiles; ++tile) {
