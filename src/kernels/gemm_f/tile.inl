@@ -2,7 +2,7 @@
 // in the canonical order. kTileRows rows of x go by a panel of kPanelVectors vectors. x is widened to f32
 // once for all panels of the block and padded with zeros to whole blocks of 32 (a zero product changes no
 // sum; x and w are padded alike). Included by each ISA's file inside its target region and anonymous
-// namespace, after unroll.inl, vec/<isa>.inl, write.inl and the two constants.
+// namespace, after unroll.inl, vec/<isa>.inl, write.inl and the three constants.
 
 constexpr int kPanel = 16 * kPanelVectors;
 // k of a pass when the block is full: the panel's part (16 KB of bf16 for 16 outputs) stays in cache while
@@ -13,7 +13,7 @@ constexpr int64_t kScratch = kGemmFBlockRows * kPassK;
 constexpr int64_t kPairs = kGemmFBlockK / 2;
 // How far ahead weights are fetched, into L2: 3 rows by bf16 weights from memory run at 63 to 70 % of one Zen
 // 4 core's peak, 44 to 55 % with 2 KB into L1, 16 rows 1 to 10 % faster; 3 rows by f32 weights are 6 to 18 %
-// slower, 16 rows 8 to 20 % faster. One row is at the read limit, and slower with it.
+// slower, 16 rows 8 to 20 % faster. One row has a distance of its own in each ISA, kOneRowPrefetchBytes.
 constexpr int64_t kPrefetchBytes = 16384;
 
 // Sixteen outputs of a panel, from column 16 * v, at position k = 2 * pair + parity; and where a widened row
@@ -61,10 +61,12 @@ void widen_row(const typename Panel::Element* x, int64_t n_k, float* to) {
 }
 
 // Inlined by force: a function that only asks GCC 12 may take for one without effect, and leave out.
-template <class Panel>
+template <class Panel, int rows>
 [[gnu::always_inline]] inline void prefetch_pair(const std::byte* panel, int64_t pair) {
+  constexpr int64_t kDistance = rows > 1 ? kPrefetchBytes : kOneRowPrefetchBytes;
+  if constexpr (kDistance == 0) return;
   constexpr int64_t kPairBytes = 2 * kPanel * sizeof(typename Panel::Element);
-  const auto* ahead = reinterpret_cast<const char*>(panel) + pair * kPairBytes + kPrefetchBytes;
+  const auto* ahead = reinterpret_cast<const char*>(panel) + pair * kPairBytes + kDistance;
   for (int64_t line = 0; line < kPairBytes; line += 64) __builtin_prefetch(ahead + line, 0, 2);
 }
 
@@ -80,7 +82,7 @@ void add_tile(const float* x, int64_t x_stride, const std::byte* panel, int64_t 
           [&](auto r) { unroll<kPanelVectors>([&](auto v) { sum[parity][r][v] = broadcast(0.0F); }); });
     });
     for (int64_t pair = 0; pair < kPairs; ++pair) {
-      if constexpr (rows > 1) prefetch_pair<Panel>(panel, block * kPairs + pair);
+      prefetch_pair<Panel, rows>(panel, block * kPairs + pair);
       unroll<2>([&](auto parity) {
         // bf16 weights are loaded once for each parity: kept from one to the other they push sums out of the
         // registers (AVX2, Clang 14: 60 GFLOPS against 90 with this).
@@ -115,7 +117,7 @@ void add_free_tile(const float* x, int64_t x_stride, const std::byte* panel, int
   });
   for (int64_t block = 0; block < n_blocks; ++block) {
     for (int64_t pair = 0; pair < kPairs; ++pair) {
-      prefetch_pair<Bf16Panel>(panel, block * kPairs + pair);
+      prefetch_pair<Bf16Panel, rows>(panel, block * kPairs + pair);
       unroll<2>([&](auto parity) {
         std::atomic_signal_fence(std::memory_order_seq_cst);
         F32x16 w[kPanelVectors];
