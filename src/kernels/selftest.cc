@@ -97,12 +97,34 @@ Bytes run_rows(base::ThreadPool& pool, Isa isa, const Shape& s) {
   return all;
 }
 
-Bytes run_rope(base::ThreadPool& pool, Isa isa, const Shape& s) {
-  const int64_t head_dim = 2 * s.n;
-  std::vector<float> x = random_floats(s.m * 3 * head_dim, 1);
-  const std::vector<float> cosine = random_floats(s.m * s.n, 2), sine = random_floats(s.m * s.n, 3);
-  rope(pool, select_elementwise(isa), x.data(), 3 * head_dim, s.m, 3, head_dim, cosine.data(), sine.data());
-  return to_bytes(x.data(), x.size() * sizeof(float));
+// Blocks for n_tokens, all zeros.
+struct Pages {
+  Pages(const KvShape& shape, int64_t n_tokens)
+      : memory(static_cast<size_t>((n_tokens + kKvBlockTokens - 1) / kKvBlockTokens) * kv_block_bytes(shape),
+               /*zeroed=*/true) {
+    for (size_t at = 0; at < memory.size_bytes(); at += kv_block_bytes(shape)) {
+      blocks.push_back(memory.as<char>() + at);
+    }
+  }
+  tensor::Buffer memory;
+  std::vector<void*> blocks;
+};
+
+// 6 heads of q and 2 of k and v, m rows of a sequence.
+Bytes run_rope_kv_write(base::ThreadPool& pool, Isa isa, const Shape& s) {
+  const KvShape shape = {DType::kBF16, 2, 2 * s.n};
+  const int64_t head_dim = shape.head_dim;
+  std::vector<float> q = random_floats(s.m * 6 * head_dim, 1), k = random_floats(s.m * 2 * head_dim, 2);
+  const std::vector<float> v = random_floats(s.m * 2 * head_dim, 3), norm = random_floats(head_dim, 4),
+                           cosine = random_floats(s.m * s.n, 5), sine = random_floats(s.m * s.n, 6);
+  const Pages pages(shape, s.m);
+  const AttentionSequence sequence = {0, s.m, 0, pages.blocks};
+  rope_kv_write(pool, select_elementwise(isa), select_attention(isa), shape, q.data(), 6, k.data(), v.data(),
+                {norm.data(), norm.data(), 1e-6F}, cosine.data(), sine.data(), {&sequence, 1});
+  Bytes all = to_bytes(q.data(), q.size() * sizeof(float));
+  const Bytes written = to_bytes(pages.memory.data(), pages.memory.size_bytes());
+  all.insert(all.end(), written.begin(), written.end());
+  return all;
 }
 
 // m of the last positions of a sequence of k tokens at least m long, head_dim near n.
@@ -115,14 +137,9 @@ Bytes run_attention(base::ThreadPool& pool, Isa isa, const Shape& s) {
   const int64_t q_width = kHeads * head_dim, kv_width = kKvHeads * head_dim;
   const std::vector<float> q = random_floats(s.m * q_width, 1), k = random_floats(n_tokens * kv_width, 2),
                            v = random_floats(n_tokens * kv_width, 3);
-  const auto n_blocks = static_cast<size_t>((n_tokens + kKvBlockTokens - 1) / kKvBlockTokens);
-  std::vector<tensor::Buffer> memory;
-  std::vector<void*> blocks;
-  for (size_t i = 0; i < n_blocks; ++i) {
-    memory.emplace_back(kv_block_bytes(shape), /*zeroed=*/true);
-    blocks.push_back(memory.back().data());
-  }
-  const AttentionSequence whole = {0, n_tokens, 0, blocks}, last = {0, s.m, n_tokens - s.m, blocks};
+  const Pages pages(shape, n_tokens);
+  const AttentionSequence whole = {0, n_tokens, 0, pages.blocks},
+                          last = {0, s.m, n_tokens - s.m, pages.blocks};
   kv_write(pool, kernels, shape, k.data(), kv_width, v.data(), kv_width, {&whole, 1});
   tensor::Buffer scratch(attention_scratch_bytes(shape, kHeads, pool.n_threads()));
   std::vector<float> out(q.size());
@@ -138,7 +155,7 @@ constexpr std::pair<const char*, Operation> kOperations[] = {
     {"rows to int8", run_rows<RowForm::kS8>},
     {"rows to bf16", run_rows<RowForm::kBF16>},
     {"rows to f32", run_rows<RowForm::kF32>},
-    {"rope", run_rope},
+    {"rope, kv write", run_rope_kv_write},
     {"attention bf16", run_attention<DType::kBF16>},
     {"attention f32", run_attention<DType::kF32>},
     {"attention int8", run_attention<DType::kI8>},

@@ -177,22 +177,13 @@ void DecoderLayer::attend(Workspace& workspace, const float* h, std::span<const 
   x.multiply(pool, {{&q_, q, c.q_width()}, {&k_, k, c.kv_width()}, {&v_, v, c.kv_width()}});
   workspace.ended(Operation::kQkv);
 
-  if (!q_norm_.empty()) {
-    const auto normalize = [&](float* heads, const std::vector<float>& weight, int64_t n_heads) {
-      kernels::rms_norm(pool, rows, heads, c.head_dim, weight.data(), c.rms_norm_eps, m * n_heads, c.head_dim,
-                        {RowForm::kF32, heads, nullptr});
-    };
-    normalize(q, q_norm_, c.n_heads);
-    normalize(k, k_norm_, c.n_kv_heads);
-  }
-  const Workspace::Angles angles = workspace.angles(batch);
-  kernels::rope(pool, rows, q, c.q_width(), m, c.n_heads, c.head_dim, angles.cosine, angles.sine);
-  kernels::rope(pool, rows, k, c.kv_width(), m, c.n_kv_heads, c.head_dim, angles.cosine, angles.sine);
-  workspace.ended(Operation::kRope);
-
   const std::span<const kernels::AttentionSequence> sequences = workspace.sequences(batch, layer, cache);
-  kernels::kv_write(pool, attention, cache.shape(), k, c.kv_width(), v, c.kv_width(), sequences);
-  workspace.ended(Operation::kKvWrite);
+  const Workspace::Angles angles = workspace.angles(batch);
+  const kernels::HeadNorms norms = {q_norm_.empty() ? nullptr : q_norm_.data(),
+                                    k_norm_.empty() ? nullptr : k_norm_.data(), c.rms_norm_eps};
+  kernels::rope_kv_write(pool, rows, attention, cache.shape(), q, c.n_heads, k, v, norms, angles.cosine,
+                         angles.sine, sequences);
+  workspace.ended(Operation::kRopeKvWrite);
   const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)));
   kernels::attention(pool, attention, cache.shape(), q, c.q_width(), c.n_heads, scale, sequences, attended,
                      workspace.attention_scratch(cache.shape()));

@@ -11,8 +11,7 @@ enum class Operation {
   kEmbed,
   kNorm,  // with the conversion to int8 or bf16 rows
   kQkv,
-  kRope,  // with the norms of q and k
-  kKvWrite,
+  kRopeKvWrite,  // with the norms of q and k
   kAttention,
   kAttentionRows,  // its output to the rows that o_proj reads
   kOutput,
@@ -21,9 +20,9 @@ enum class Operation {
   kDown,
   kHead
 };
-inline constexpr std::array kOperationNames = {"embed",    "norm",      "q, k, v",        "rope, qk norm",
-                                               "kv write", "attention", "attention rows", "o_proj",
-                                               "gate, up", "silu * up", "down_proj",      "lm_head"};
+inline constexpr std::array kOperationNames = {"embed",     "norm",           "q, k, v", "rope, kv write",
+                                               "attention", "attention rows", "o_proj",  "gate, up",
+                                               "silu * up", "down_proj",      "lm_head"};
 
 class StepProfile {
  public:

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "kernels/attention/kernels.h"
+#include "kernels/elementwise/kernels.h"
 
 namespace octavo::kernels {
 namespace {
@@ -23,6 +24,8 @@ struct Cell {
   int64_t row_begin;  // within the sequence
   int64_t n_rows;
   int64_t position_begin;
+
+  int64_t first_row() const { return sequence->row_begin + row_begin; }  // of the batch
 };
 
 // The cells of all sequences, numbered sequence by sequence.
@@ -71,6 +74,20 @@ void check(const KvShape& shape, std::span<const AttentionSequence> sequences) {
   }
 }
 
+// A cell's rows of one kv head, all of one block.
+KvRows rows_to_write(const Cell& cell, const KvShape& shape, int64_t kv_head, const float* k,
+                     int64_t k_stride, const float* v, int64_t v_stride) {
+  const int64_t column = kv_head * shape.head_dim;
+  return {.shape = &shape,
+          .k = k + cell.first_row() * k_stride + column,
+          .v = v + cell.first_row() * v_stride + column,
+          .k_stride = k_stride,
+          .v_stride = v_stride,
+          .slot_begin = cell.position_begin % kKvBlockTokens,
+          .n_tokens = cell.n_rows,
+          .to = {cell.sequence->blocks[static_cast<size_t>(cell.position_begin / kKvBlockTokens)], kv_head}};
+}
+
 }  // namespace
 
 int64_t attention_tile_positions(int64_t n_group) {
@@ -106,19 +123,37 @@ void kv_write(base::ThreadPool& pool, const AttentionKernels& kernels, const KvS
   const Cells cells(sequences, kKvBlockTokens);
   pool.parallel_for(cells.count() * shape.n_kv_heads, [&](int64_t task, int) {
     const Cell cell = cells.at(task / shape.n_kv_heads);
+    kernels.write(rows_to_write(cell, shape, task % shape.n_kv_heads, k, k_stride, v, v_stride));
+  });
+}
+
+void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& rows, const AttentionKernels& kernels,
+                   const KvShape& shape, float* q, int64_t n_heads, float* k, const float* v,
+                   const HeadNorms& norms, const float* cosine, const float* sine,
+                   std::span<const AttentionSequence> sequences) {
+  check(shape, sequences);
+  OCTAVO_CHECK(n_heads > 0 && n_heads % shape.n_kv_heads == 0);
+  const int64_t head_dim = shape.head_dim, n_group = n_heads / shape.n_kv_heads;
+  const int64_t kv_stride = shape.n_kv_heads * head_dim;
+  const auto turn = [&](float* heads, int64_t n, const float* norm, int64_t row) {
+    for (int64_t i = 0; norm != nullptr && i < n; ++i) {
+      float* head = heads + i * head_dim;
+      rows.rms_norm(head, norm, norms.eps, head_dim, {RowForm::kF32, head, nullptr});
+    }
+    rows.rope(heads, n, head_dim, cosine + row * (head_dim / 2), sine + row * (head_dim / 2));
+  };
+  const Cells cells(sequences, kKvBlockTokens);
+  const base::FlushDenormals flush;  // the caller runs tasks too
+  const int64_t n_tasks = cells.count() * shape.n_kv_heads;
+  pool.parallel_for(n_tasks, [&](int64_t task, int) {
+    const Cell cell = cells.at(task / shape.n_kv_heads);
     const int64_t kv_head = task % shape.n_kv_heads;
-    const int64_t row = cell.sequence->row_begin + cell.row_begin;
-    const int64_t column = kv_head * shape.head_dim;
-    kernels.write(
-        {.shape = &shape,
-         .kv_head = kv_head,
-         .k = k + row * k_stride + column,
-         .v = v + row * v_stride + column,
-         .k_stride = k_stride,
-         .v_stride = v_stride,
-         .slot_begin = cell.position_begin % kKvBlockTokens,
-         .n_tokens = cell.n_rows,
-         .block = cell.sequence->blocks[static_cast<size_t>(cell.position_begin / kKvBlockTokens)]});
+    for (int64_t i = 0; i < cell.n_rows; ++i) {
+      const int64_t row = cell.first_row() + i;
+      turn(q + (row * shape.n_kv_heads + kv_head) * n_group * head_dim, n_group, norms.q, row);
+      turn(k + (row * shape.n_kv_heads + kv_head) * head_dim, 1, norms.k, row);
+    }
+    kernels.write(rows_to_write(cell, shape, kv_head, k, kv_stride, v, kv_stride));
   });
 }
 
@@ -137,11 +172,14 @@ void attention(base::ThreadPool& pool, const AttentionKernels& kernels, const Kv
   const int64_t scratch_floats = attention_tile_floats(shape, n_group);
   const Cells cells(sequences, attention_tile_positions(n_group));
   const base::FlushDenormals flush;  // the caller runs tasks too
-  pool.parallel_for(cells.count() * shape.n_kv_heads, [&](int64_t task, int thread) {
+  const int64_t n_tasks = cells.count() * shape.n_kv_heads;
+  pool.parallel_for(n_tasks, [&](int64_t task, int thread) {
     const Cell cell = cells.at(task / shape.n_kv_heads);
     const int64_t kv_head = task % shape.n_kv_heads;
-    const int64_t row = cell.sequence->row_begin + cell.row_begin;
+    const int64_t row = cell.first_row();
     const int64_t column = kv_head * n_group * shape.head_dim;
+    const int64_t later = std::min(task + 1, n_tasks - 1);
+    const KvPlace next = {cells.at(later / shape.n_kv_heads).sequence->blocks[0], later % shape.n_kv_heads};
     kernels.attend({.shape = &shape,
                     .kv_head = kv_head,
                     .n_group = n_group,
@@ -152,6 +190,7 @@ void attention(base::ThreadPool& pool, const AttentionKernels& kernels, const Kv
                     .position_begin = cell.position_begin,
                     .n_positions = cell.n_rows,
                     .blocks = cell.sequence->blocks.data(),
+                    .next = next,
                     .scale = scale,
                     .scratch = static_cast<float*>(scratch) + thread * scratch_floats});
   });

@@ -21,6 +21,7 @@
 #include <span>
 
 #include "base/threads.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/isa.h"
 #include "tensor/dtype.h"
 
@@ -54,6 +55,21 @@ struct AttentionSequence {
 void kv_write(base::ThreadPool& pool, const AttentionKernels& kernels, const KvShape& shape, const float* k,
               int64_t k_stride, const float* v, int64_t v_stride,
               std::span<const AttentionSequence> sequences);
+
+// Norms of the heads of q and k before RoPE; null: none.
+struct HeadNorms {
+  const float* q = nullptr;  // weights, [head_dim]
+  const float* k = nullptr;
+  float eps = 0.0F;
+};
+
+// What lies between the products and attention, in one pass over the rows: the norms, RoPE of q and k in
+// place, and kv_write. q [m, n_heads * head_dim], k and v [m, n_kv_heads * head_dim], cosine and sine [m,
+// head_dim / 2] of the rows' positions; m being the rows of all sequences.
+void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& rows, const AttentionKernels& kernels,
+                   const KvShape& shape, float* q, int64_t n_heads, float* k, const float* v,
+                   const HeadNorms& norms, const float* cosine, const float* sine,
+                   std::span<const AttentionSequence> sequences);
 
 // Bytes of scratch `attention` needs for a batch (kernels allocate nothing).
 size_t attention_scratch_bytes(const KvShape& shape, int64_t n_heads, int n_threads);

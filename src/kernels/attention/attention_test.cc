@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/kernels.h"
 #include "tensor/buffer.h"
 
 namespace octavo::kernels {
@@ -382,6 +382,76 @@ TEST(Attention, SequencesOfABatchAreIndependent) {
         EXPECT_TRUE(alone[s].empty() || std::memcmp(out.data() + batch[s].row_begin * q_width,
                                                     alone[s].data(), alone[s].size() * sizeof(float)) == 0)
             << isa_name(isa) << " sequence " << s;
+      }
+    }
+  }
+}
+
+// Bit for bit the norms, RoPE and kv_write one after the other, in a batch that starts and ends within
+// blocks.
+TEST(Attention, RopeKvWriteIsItsPartsOnEveryIsa) {
+  for (const Heads& heads : {Heads{6, 2, 10}, Heads{4, 4, 64}, Heads{2, 1, 128}}) {
+    constexpr int64_t kBegins[] = {0, 63, 40, 7}, kRows[] = {70, 1, 100, 0};
+    const int64_t m = 171, half = heads.head_dim / 2;
+    const Tokens tokens(heads, m, 5);
+    const std::vector<float> q_norm = random_values(heads.head_dim, 8),
+                             k_norm = random_values(heads.head_dim, 9), cosine = random_values(m * half, 10),
+                             sine = random_values(m * half, 11);
+    for (const DType dtype : kDTypes) {
+      const KvShape shape = {dtype, heads.n_kv_heads, heads.head_dim};
+      for (const bool has_norms : {false, true}) {
+        const auto batch_on = [&](const std::vector<Pages>& pages) {
+          std::vector<AttentionSequence> batch;
+          int64_t row = 0;
+          for (size_t i = 0; i < std::size(kRows); row += kRows[i++]) {
+            batch.push_back({row, kRows[i], kBegins[i], pages[i].blocks});
+          }
+          return batch;
+        };
+        const auto new_pages = [&] {
+          std::vector<Pages> pages;
+          pages.reserve(std::size(kRows));
+          for (size_t i = 0; i < std::size(kRows); ++i) pages.emplace_back(shape, kBegins[i] + kRows[i]);
+          return pages;
+        };
+
+        base::ThreadPool pool(3);
+        const ElementwiseKernels& ref = select_elementwise(Isa::kRef);
+        std::vector<float> q = tokens.q, k = tokens.k;
+        const auto part = [&](std::vector<float>& x, int64_t n_heads, const std::vector<float>& norm) {
+          const int64_t width = n_heads * heads.head_dim;
+          if (has_norms) {
+            rms_norm(pool, ref, x.data(), heads.head_dim, norm.data(), 1e-6F, m * n_heads, heads.head_dim,
+                     {RowForm::kF32, x.data(), nullptr});
+          }
+          for (int64_t i = 0; i < m; ++i) {
+            ref.rope(x.data() + i * width, n_heads, heads.head_dim, cosine.data() + i * half,
+                     sine.data() + i * half);
+          }
+        };
+        part(q, heads.n_heads, q_norm);
+        part(k, heads.n_kv_heads, k_norm);
+        const std::vector<Pages> expected = new_pages();
+        kv_write(pool, select_attention(Isa::kRef), shape, k.data(), tokens.kv_width(), tokens.v.data(),
+                 tokens.kv_width(), batch_on(expected));
+
+        for (const Isa isa : cpu_isas()) {
+          std::vector<float> fused_q = tokens.q, fused_k = tokens.k;
+          const std::vector<Pages> pages = new_pages();
+          const HeadNorms norms = {has_norms ? q_norm.data() : nullptr, has_norms ? k_norm.data() : nullptr,
+                                   1e-6F};
+          rope_kv_write(pool, select_elementwise(isa), select_attention(isa), shape, fused_q.data(),
+                        heads.n_heads, fused_k.data(), tokens.v.data(), norms, cosine.data(), sine.data(),
+                        batch_on(pages));
+          EXPECT_TRUE(same_bits(fused_q, q) && same_bits(fused_k, k)) << isa_name(isa);
+          for (size_t i = 0; i < pages.size(); ++i) {
+            pages[i].expect_untouched_between();
+            for (size_t b = 0; b < pages[i].blocks.size(); ++b) {
+              EXPECT_EQ(std::memcmp(pages[i].blocks[b], expected[i].blocks[b], kv_block_bytes(shape)), 0)
+                  << isa_name(isa) << " sequence " << i << " block " << b;
+            }
+          }
+        }
       }
     }
   }

@@ -8,38 +8,55 @@
 
 namespace octavo::kernels {
 
+// Where the keys and values of one kv head lie.
+struct KvPlace {
+  void* block = nullptr;
+  int64_t kv_head = 0;
+};
+
+// Tokens of a vector of scores.
+inline constexpr int64_t kKvVectorTokens = 16;
+
 // A block holds the kv heads one after another, each as two B operands (rows of pairs along the summed
 // dimension, as a tile product reads them):
-//   bf16  K [head_dim/2][64 tokens][2]   V [64/2 tokens][v_width][2]
-//   f32   K [head_dim][64 tokens]        V [64 tokens][v_width]
+//   bf16  K [64/16 tokens][head_dim/2][16 tokens][2]   V [64/2 tokens][v_width][2]
+//   f32   K [64/16 tokens][head_dim][16 tokens]        V [64 tokens][v_width]
 //   int8  as bf16, then the scales: K [64 tokens] and V [64 tokens], fp32
-// v_width is head_dim rounded up to 16; what lies in the columns past head_dim is never used.
+// v_width is head_dim rounded up to 16; what lies in the columns past head_dim is never used. Sixteen tokens'
+// keys are neighbours, so that a token is written to, and a block that is not full read from, few pages.
 struct KvLayout {
   int64_t v_width;
+  int64_t k_vector_values;  // keys of 16 tokens
   int64_t value_bytes, k_bytes, v_bytes, head_bytes;
 
   explicit KvLayout(const KvShape& shape)
       : v_width((shape.head_dim + 15) / 16 * 16),
+        k_vector_values(shape.head_dim * kKvVectorTokens),
         value_bytes(tensor::dtype_bytes(shape.dtype)),
         k_bytes(shape.head_dim * kKvBlockTokens * value_bytes),
         v_bytes(kKvBlockTokens * v_width * value_bytes),
         head_bytes(k_bytes + v_bytes + (shape.dtype == tensor::DType::kI8 ? kScaleBytes : 0)) {}
 
-  // K and V of a kv head in a block; T is uint16_t (bf16 bits), float or int8_t.
+  // K and V; T is uint16_t (bf16 bits), float or int8_t.
   template <class T>
-  T* keys(void* block, int64_t kv_head) const {
-    return reinterpret_cast<T*>(static_cast<char*>(block) + kv_head * head_bytes);
+  T* keys(const KvPlace& at) const {
+    return reinterpret_cast<T*>(static_cast<char*>(at.block) + at.kv_head * head_bytes);
+  }
+  // Of the token at `slot`: dimension d lies d * kKvVectorTokens on, that of an odd d behind its even
+  // neighbour's but where T is float.
+  template <class T>
+  T* key_column(const KvPlace& at, int64_t slot) const {
+    constexpr int64_t kPair = sizeof(T) == sizeof(float) ? 1 : 2;
+    return keys<T>(at) + slot / kKvVectorTokens * k_vector_values + slot % kKvVectorTokens * kPair;
   }
   template <class T>
-  T* values(void* block, int64_t kv_head) const {
-    return reinterpret_cast<T*>(static_cast<char*>(block) + kv_head * head_bytes + k_bytes);
+  T* values(const KvPlace& at) const {
+    return reinterpret_cast<T*>(keys<char>(at) + k_bytes);
   }
-  float* key_scales(void* block, int64_t kv_head) const {  // int8 only, as value_scales
-    return reinterpret_cast<float*>(values<char>(block, kv_head) + v_bytes);
+  float* key_scales(const KvPlace& at) const {  // int8 only, as value_scales
+    return reinterpret_cast<float*>(values<char>(at) + v_bytes);
   }
-  float* value_scales(void* block, int64_t kv_head) const {
-    return key_scales(block, kv_head) + kKvBlockTokens;
-  }
+  float* value_scales(const KvPlace& at) const { return key_scales(at) + kKvBlockTokens; }
 
  private:
   static constexpr int64_t kScaleBytes = 2 * kKvBlockTokens * static_cast<int64_t>(sizeof(float));
@@ -48,12 +65,11 @@ struct KvLayout {
 // Rows of one kv head that go into one block.
 struct KvRows {
   const KvShape* shape;
-  int64_t kv_head;
   const float* k;  // [n_tokens, head_dim], row stride k_stride
   const float* v;
   int64_t k_stride, v_stride;
   int64_t slot_begin, n_tokens;  // slots slot_begin … slot_begin + n_tokens - 1 of the block
-  void* block;
+  KvPlace to;
 };
 
 // The queries of consecutive positions and of the heads that share a kv head: row i * n_group + h is position
@@ -67,6 +83,7 @@ struct AttentionTile {
   int64_t out_stride;
   int64_t position_begin, n_positions;
   void* const* blocks;
+  KvPlace next;  // what a later tile begins with: asked for while the last block is worked on
   float scale;
   float* scratch;  // attention_tile_floats(shape, n_group) floats, 64-byte aligned
 };

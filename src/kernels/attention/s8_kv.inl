@@ -22,17 +22,17 @@ inline float write_wide_codes(const float* x, int64_t n, int16_t* codes, int64_t
   return scale;
 }
 
-// sums[r][c] = sum over k < n of a[r,k] * b[k, 16 columns from column + 16 c]; b is [n/2][stride][2], n even.
+// sums[r][c] = sum over k < n of a[r,k] * b[k, columns of vector c]; n even, strides as Bf16Operand's.
 template <int R, int C>
-[[gnu::noinline]] void product_s8(const int16_t* a, int64_t a_stride, const int8_t* b, int64_t stride,
-                                  int64_t column, int64_t n, I32x16 (*sums)[C]) {
+[[gnu::noinline]] void product_s8(const int16_t* a, int64_t a_stride, const int8_t* b, int64_t k_stride,
+                                  int64_t vector_stride, int64_t n, I32x16 (*sums)[C]) {
   I32x16 s[R][C];
   for (int r = 0; r < R; ++r) {
     for (int c = 0; c < C; ++c) s[r][c] = no_sums();
   }
   for (int64_t k = 0; k < n; k += 2) {
     S16x32 pairs[C];
-    for (int c = 0; c < C; ++c) pairs[c] = load_s8_pairs(b + k * stride + 2 * (column + 16 * c));
+    for (int c = 0; c < C; ++c) pairs[c] = load_s8_pairs(b + k * k_stride + c * vector_stride);
     for (int r = 0; r < R; ++r) {
       for (int c = 0; c < C; ++c) s[r][c] = add_products(s[r][c], a + r * a_stride + k, pairs[c]);
     }
@@ -63,19 +63,21 @@ struct S8Kv {  // the members of FloatKv
   const int8_t* values;
   const float* key_scales;
   const float* value_scales;
-  int64_t v_width;
+  int64_t k_vector_values, v_width;
 
-  S8Kv(const KvLayout& layout, void* block, void* /*next*/, int64_t kv_head)
-      : keys(layout.keys<int8_t>(block, kv_head)),
-        values(layout.values<int8_t>(block, kv_head)),
-        key_scales(layout.key_scales(block, kv_head)),
-        value_scales(layout.value_scales(block, kv_head)),
+  S8Kv(const KvLayout& layout, const KvPlace& at, const KvPlace& /*next*/)
+      : keys(layout.keys<int8_t>(at)),
+        values(layout.values<int8_t>(at)),
+        key_scales(layout.key_scales(at)),
+        value_scales(layout.value_scales(at)),
+        k_vector_values(layout.k_vector_values),
         v_width(layout.v_width) {}
 
   template <int R, int C>
   void scores(const Queries& q, int64_t row, int64_t t, float* s) const {
     I32x16 sums[R][C];
-    product_s8<R, C>(q.codes + row * q.head_dim, q.head_dim, keys, kKvBlockTokens, t, q.head_dim, sums);
+    product_s8<R, C>(q.codes + row * q.head_dim, q.head_dim, keys + t / 16 * k_vector_values, kKvVectorTokens,
+                     k_vector_values, q.head_dim, sums);
     for (int c = 0; c < C; ++c) {
       const F32x16 scale = load(key_scales + t + 16 * c);
       for (int r = 0; r < R; ++r) {
@@ -103,7 +105,7 @@ struct S8Kv {  // the members of FloatKv
     template <int C>
     void sum(int64_t d, F32x16 (*sums)[C]) const {
       I32x16 s[R][C];
-      product_s8<R, C>(codes, kKvBlockTokens, kv.values, kv.v_width, d, n, s);
+      product_s8<R, C>(codes, kKvBlockTokens, kv.values + 2 * d, kv.v_width, 32, n, s);
       for (int r = 0; r < R; ++r) {
         for (int c = 0; c < C; ++c) sums[r][c] = to_float(s[r][c]) * broadcast(scale[r]);
       }
@@ -113,17 +115,15 @@ struct S8Kv {  // the members of FloatKv
 
 inline void write_s8(const KvRows& rows, const KvLayout& layout) {
   const int64_t head_dim = rows.shape->head_dim;
-  auto* keys = layout.keys<int8_t>(rows.block, rows.kv_head);
-  auto* values = layout.values<int8_t>(rows.block, rows.kv_head);
-  float* key_scales = layout.key_scales(rows.block, rows.kv_head);
-  float* value_scales = layout.value_scales(rows.block, rows.kv_head);
+  auto* values = layout.values<int8_t>(rows.to);
+  float* key_scales = layout.key_scales(rows.to);
+  float* value_scales = layout.value_scales(rows.to);
   int8_t codes[kS8KvMaxHeadDim];
   for (int64_t i = 0; i < rows.n_tokens; ++i) {
     const int64_t slot = rows.slot_begin + i;
     key_scales[slot] = write_s8_codes(PlainRow{rows.k + i * rows.k_stride}, head_dim, codes);
-    for (int64_t d = 0; d < head_dim; d += 2) {
-      std::memcpy(keys + d * kKvBlockTokens + 2 * slot, codes + d, 2);
-    }
+    auto* keys = layout.key_column<int8_t>(rows.to, slot);
+    for (int64_t d = 0; d < head_dim; d += 2) std::memcpy(keys + d * kKvVectorTokens, codes + d, 2);
     value_scales[slot] = write_s8_codes(PlainRow{rows.v + i * rows.v_stride}, head_dim, codes);
     int8_t* v_slot = values + slot / 2 * 2 * layout.v_width + slot % 2;
     for (int64_t d = 0; d < head_dim; ++d) v_slot[2 * d] = codes[d];

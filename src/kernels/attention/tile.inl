@@ -68,9 +68,14 @@ inline void attend_rows(const TileRows<Kv>& tile, int64_t row, const Kv& kv, con
   constexpr int kColumns = columns_at_once(R);
   constexpr bool kPrefetches = !Kv::asks_for_next(R, kColumns);
   static_assert(kKvBlockTokens % (16 * kColumns) == 0);
-  for (int64_t t = 0; t < n_tokens[R - 1]; t += 16 * kColumns) {
+  int64_t t = 0;
+  for (; n_tokens[R - 1] - t > 8 * kColumns; t += 16 * kColumns) {
     if (kPrefetches) prefetch.advance(kColumns);
     kv.template scores<R, kColumns>(tile.q, row, t, p);
+  }
+  for (; t < n_tokens[R - 1]; t += 16) {  // what is left of a block that is not full
+    if (kPrefetches) prefetch.advance(1);
+    kv.template scores<R, 1>(tile.q, row, t, p);
   }
 
   static_assert(2 * R <= 16);
@@ -141,14 +146,14 @@ inline void attend_all(const AttentionTile& work) {
   const TileRows<Kv> tile = open_tile<Kv>(work, layout);
   for (int64_t b = 0; b * kKvBlockTokens <= work.position_begin; ++b) {
     Prefetch prefetch;
-    void* next = work.blocks[b];
+    KvPlace next = work.next;
     if ((b + 1) * kKvBlockTokens <= work.position_begin) {
-      next = work.blocks[b + 1];
-      prefetch.next = layout.keys<char>(next, work.kv_head);
+      next = {work.blocks[b + 1], work.kv_head};
+      prefetch.next = layout.keys<char>(next);
       prefetch.end = prefetch.next + layout.head_bytes;
       prefetch.step_bytes = layout.head_bytes / (kKvBlockTokens / 16 + tile.v_width / 16);
     }
-    attend_block<kRowsPerPass>(tile, 0, Kv(layout, work.blocks[b], next, work.kv_head),
+    attend_block<kRowsPerPass>(tile, 0, Kv(layout, {work.blocks[b], work.kv_head}, next),
                                work.position_begin - b * kKvBlockTokens + 1, work.n_group, prefetch);
   }
   const int64_t head_dim = work.shape->head_dim;

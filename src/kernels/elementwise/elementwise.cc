@@ -81,15 +81,6 @@ void convert_rows(base::ThreadPool& pool, const ElementwiseKernels& kernels, con
   for_each_row(pool, m, k, [&](int64_t i) { kernels.convert(x + i * x_stride, k, row_of(out, i, k)); });
 }
 
-void rope(base::ThreadPool& pool, const ElementwiseKernels& kernels, float* x, int64_t x_stride, int64_t m,
-          int64_t n_heads, int64_t head_dim, const float* cosine, const float* sine) {
-  OCTAVO_CHECK(head_dim % 2 == 0);
-  const int64_t half = head_dim / 2;
-  for_each_row(pool, m, n_heads * head_dim, [&](int64_t i) {
-    kernels.rope(x + i * x_stride, n_heads, head_dim, cosine + i * half, sine + i * half);
-  });
-}
-
 void add(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, float* y, int64_t n) {
   for_each_row(pool, (n + kTaskValues - 1) / kTaskValues, kTaskValues, [&](int64_t i) {
     const int64_t begin = i * kTaskValues;

@@ -33,7 +33,7 @@ struct RowOut {
   const StaticCodes* static_codes = nullptr;  // kS8 only; null: a scale per row
 };
 
-struct ElementwiseKernels;  // the functions below for one ISA
+struct ElementwiseKernels;  // the functions below for one ISA, and RoPE of a row (kernels.h)
 const ElementwiseKernels& select_elementwise(Isa isa);
 
 // out[i,:] = x[i,:] * r * weight[:],  r = 1 / sqrt(sum_k x[i,k]^2 / k + eps); (x * r) is rounded before *
@@ -49,13 +49,6 @@ void silu_mul(base::ThreadPool& pool, const ElementwiseKernels& kernels, const f
 // x[m,k] with row stride x_stride, to a form.
 void convert_rows(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, int64_t x_stride,
                   int64_t m, int64_t k, RowOut out);
-
-// Rotates the two halves of each head in place (Hugging Face's half-split RoPE):
-//   x[d], x[d+h/2] = x[d] c - x[d+h/2] s, x[d+h/2] c + x[d] s    (each product rounded, then the sum)
-// x: m rows of n_heads * head_dim with row stride x_stride; cosine, sine: [m, head_dim/2], the rows'
-// positions.
-void rope(base::ThreadPool& pool, const ElementwiseKernels& kernels, float* x, int64_t x_stride, int64_t m,
-          int64_t n_heads, int64_t head_dim, const float* cosine, const float* sine);
 
 // y += x over n elements.
 void add(base::ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, float* y, int64_t n);
