@@ -57,7 +57,11 @@ static_assert(kFewRows <= kTileRows);
 }  // namespace
 
 void gemm_s8_f32_32x32x64_amx(const GemmS8Block& block) {
-  if (block.m <= kFewRows) return run_vnni(block);
+  if (block.m <= kFewRows) {
+    int32_t x_sums[kFewRows];
+    sum_rows(block.x, block.m, block.k, x_sums);
+    return run_vnni(block, x_sums);
+  }
   alignas(64) std::byte copies[kGemmS8BlockRows * kTileRowBytes];
   alignas(64) int32_t sums[kRowsOfTiles * kPanel];
   const TileRows x = tile_rows(block.x, block.m, block.k, copies);

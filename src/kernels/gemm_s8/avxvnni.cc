@@ -51,7 +51,8 @@ inline Register load_weights(const std::byte* from) { return load_register(from)
 // clang-format on
 }  // namespace
 
-void gemm_s8_f32_6x16x4_avxvnni(const GemmS8Block& block) { run_vnni(block); }
+void gemm_s8_f32_6x16x4_avxvnni(const GemmS8Block& block) { run_vnni(block, block.x_sums); }
+void sum_rows_avxvnni(const int8_t* x, int64_t m, int64_t k, int32_t* sums) { sum_rows(x, m, k, sums); }
 
 }  // namespace octavo::kernels
 OCTAVO_TARGET_END

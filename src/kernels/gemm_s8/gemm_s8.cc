@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "kernels/gemm_s8/kernel.h"
 
@@ -19,20 +20,41 @@ TaskGrid cut(const GemmS8Weights& w, int64_t m) {
                      kGemmS8BlockRows, kMaxGroupPanels);
 }
 
+// x of the products, with what its rows sum to.
+struct Input {
+  const int8_t* codes;
+  const float* scale;  // null where the int32 sums alone are wanted
+  const int32_t* sums;
+};
+
+// The rows' sums live until the calling thread's next product.
+Input input_of(base::ThreadPool& pool, const GemmS8Kernel& kernel, const int8_t* x, const float* x_scale,
+               int64_t m, int64_t k) {
+  if (kernel.sum_rows == nullptr) return {x, x_scale, nullptr};
+  thread_local std::vector<int32_t> memory;
+  if (std::ssize(memory) < m) memory.resize(static_cast<size_t>(m));
+  int32_t* sums = memory.data();
+  pool.parallel_for((m + kGemmS8BlockRows - 1) / kGemmS8BlockRows, [&](int64_t block, int) {
+    const int64_t row = block * kGemmS8BlockRows;
+    kernel.sum_rows(x + row * k, std::min(kGemmS8BlockRows, m - row), k, sums + row);
+  });
+  return {x, x_scale, sums};
+}
+
 // The task's part of the product; where the results go is not said yet.
-GemmS8Block operands_of(const TaskGrid::Task& task, const int8_t* x, const float* x_scale,
-                        const GemmS8Weights& w) {
+GemmS8Block operands_of(const TaskGrid::Task& task, const Input& x, const GemmS8Weights& w) {
   const GemmS8Kernel& kernel = *w.kernel;
   const int64_t stride = kernel.panel_stride_bytes(w.k);
   const int64_t column = task.panel_begin * kernel.layout.panel_n;
   GemmS8Block block;
-  block.x = x + task.row_begin * w.k;
+  block.x = x.codes + task.row_begin * w.k;
+  if (x.sums != nullptr) block.x_sums = x.sums + task.row_begin;
   block.m = task.n_rows;
   block.n = std::min(task.n_panels * kernel.layout.panel_n, w.n - column);
   block.k = w.k;
   block.panels = w.packed.as<std::byte>() + task.panel_begin * stride;
   block.panel_stride_bytes = stride;
-  if (x_scale != nullptr) block.out.x_scale = x_scale + task.row_begin;
+  if (x.scale != nullptr) block.out.x_scale = x.scale + task.row_begin;
   block.out.w_scale = w.scale.data() + column;
   if (!w.bias.empty()) block.out.bias = w.bias.data() + column;
   return block;
@@ -46,20 +68,20 @@ int64_t offset_of(const TaskGrid::Task& task, const GemmS8Weights& w, int64_t st
 // What a task holds of the gate: 64 rows by 4 panels of 64 outputs, a part of L2 beside the panels.
 constexpr int64_t kGateFloats = kGemmS8BlockRows * 256;
 
-void run_gated_task(const TaskGrid::Task& task, const int8_t* x, const float* x_scale,
-                    const GemmS8Weights& gate, const GemmS8Weights& up, float* y, int64_t y_stride) {
+void run_gated_task(const TaskGrid::Task& task, const Input& x, const GemmS8Weights& gate,
+                    const GemmS8Weights& up, float* y, int64_t y_stride) {
   alignas(64) float gate_values[kGateFloats];
   const int64_t panel_n = up.kernel->layout.panel_n;
   const int64_t n_at_once = std::max<int64_t>(1, kGateFloats / (task.n_rows * panel_n));
   for (int64_t begin = 0; begin < task.n_panels; begin += n_at_once) {
     const TaskGrid::Task part = {task.row_begin, task.n_rows, task.panel_begin + begin,
                                  std::min(n_at_once, task.n_panels - begin)};
-    GemmS8Block block = operands_of(part, x, x_scale, gate);
+    GemmS8Block block = operands_of(part, x, gate);
     const int64_t gate_stride = part.n_panels * panel_n;
     block.out.y = gate_values;
     block.out.stride = gate_stride;
     gate.kernel->run(block);
-    block = operands_of(part, x, x_scale, up);
+    block = operands_of(part, x, up);
     block.out.y = y + offset_of(part, up, y_stride);
     block.out.stride = y_stride;
     block.out.gate = gate_values;
@@ -73,10 +95,13 @@ void run_gated_task(const TaskGrid::Task& task, const int8_t* x, const float* x_
 void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale,
              std::span<const GemmS8Product> products, int64_t m, bool accumulate) {
   const base::FlushDenormals flush;  // the caller takes tasks too
-  OCTAVO_CHECK(products.size() <= TasksSideBySide::kMaxProducts);
+  OCTAVO_CHECK(!products.empty() && products.size() <= TasksSideBySide::kMaxProducts);
+  const GemmS8Weights& first = *products[0].w;
+  const Input input = input_of(pool, *first.kernel, x, x_scale, m, first.k);
   std::array<TaskGrid, TasksSideBySide::kMaxProducts> grids;
   TasksSideBySide tasks;
   for (size_t i = 0; i < products.size(); ++i) {
+    OCTAVO_CHECK(products[i].w->kernel == first.kernel && products[i].w->k == first.k);
     grids[i] = cut(*products[i].w, m);
     tasks.add(grids[i]);
   }
@@ -84,7 +109,7 @@ void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale,
     const TasksSideBySide::Place place = tasks.at(index);
     const GemmS8Product& product = products[place.product];
     const TaskGrid::Task task = grids[place.product].task(place.task);
-    GemmS8Block block = operands_of(task, x, x_scale, *product.w);
+    GemmS8Block block = operands_of(task, input, *product.w);
     block.out.y = product.y + offset_of(task, *product.w, product.y_stride);
     block.out.stride = product.y_stride;
     block.out.accumulate = accumulate;
@@ -96,18 +121,20 @@ void gemm_s8_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale
                    const GemmS8Weights& up, float* y, int64_t m, int64_t y_stride) {
   const base::FlushDenormals flush;
   OCTAVO_CHECK(gate.n == up.n && gate.k == up.k && gate.kernel == up.kernel);
+  const Input input = input_of(pool, *up.kernel, x, x_scale, m, up.k);
   const TaskGrid grid = cut(up, m);
   pool.parallel_for(grid.n_tasks(), [&](int64_t index, int) {
-    run_gated_task(grid.task(index), x, x_scale, gate, up, y, y_stride);
+    run_gated_task(grid.task(index), input, gate, up, y, y_stride);
   });
 }
 
 void gemm_s8_sums(base::ThreadPool& pool, const int8_t* x, const GemmS8Weights& w, int32_t* sums, int64_t m) {
   const base::FlushDenormals flush;
+  const Input input = input_of(pool, *w.kernel, x, /*x_scale=*/nullptr, m, w.k);
   const TaskGrid grid = cut(w, m);
   pool.parallel_for(grid.n_tasks(), [&](int64_t index, int) {
     const TaskGrid::Task task = grid.task(index);
-    GemmS8Block block = operands_of(task, x, /*x_scale=*/nullptr, w);
+    GemmS8Block block = operands_of(task, input, w);
     block.out.sums = sums + offset_of(task, w, w.n);
     block.out.stride = w.n;
     w.kernel->run(block);

@@ -8,8 +8,8 @@
 namespace octavo::kernels {
 
 namespace {
-#define OCTAVO_GEMM_S8(function, isa, panel_n, pad_lanes, offset, tile_m) \
-  {#function, Isa::isa, {panel_n, pad_lanes}, GemmS8Offset::offset, tile_m, function},
+#define OCTAVO_GEMM_S8(function, isa, panel_n, pad_lanes, offset, tile_m, sum_rows) \
+  {#function, Isa::isa, {panel_n, pad_lanes}, GemmS8Offset::offset, tile_m, function, sum_rows},
 constexpr GemmS8Kernel kKernels[] = {
 #include "kernels/gemm_s8/kernels.inc"
 };

@@ -88,10 +88,13 @@ int32_t sum_of_codes(const int8_t* x, int64_t k) {
   return total;
 }
 
-void run_vnni(const GemmS8Block& block) {
+void sum_rows(const int8_t* x, int64_t m, int64_t k, int32_t* sums) {
+  for (int64_t i = 0; i < m; ++i) sums[i] = sum_of_codes(x + i * k, k);
+}
+
+// x_sums: what sum_rows makes of the block's rows.
+void run_vnni(const GemmS8Block& block, const int32_t* x_sums) {
   alignas(64) int32_t sums[kGemmS8BlockRows * kPanel];
-  int32_t added[kGemmS8BlockRows];
-  for (int64_t i = 0; i < block.m; ++i) added[i] = 128 * sum_of_codes(block.x + i * block.k, block.k);
   const int64_t n_steps = block.k / kLaneBytes;
   // As few tiles as hold the rows, of nearly as many each, so that weights are asked for at an even pace; a
   // constant distance ahead, so that a short pass leaves no hole.
@@ -104,7 +107,7 @@ void run_vnni(const GemmS8Block& block) {
       __builtin_prefetch(panel + start_at + block.panel_stride_bytes + line * kLineBytes, 0, 2);
     }
     for (int64_t i = 0; i < block.m; ++i) {
-      const Register row_added = broadcast_lanes(added[i]);
+      const Register row_added = broadcast_lanes(128 * x_sums[i]);
       unroll<kVectors>([&](auto v) {
         const Register start = load_register(panel + start_at + v * kLanes * kLaneBytes);
         store_register(sums + i * kPanel + v * kLanes, subtract(start, row_added));
