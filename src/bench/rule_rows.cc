@@ -183,7 +183,7 @@ Row rules_of_step_row(const Subject& s, const RuleCosts& costs, const Profile& s
   const auto cost_of_operation = [&](model::Operation operation) {
     switch (operation) {
       case kNorm:
-      case kRopeKvWrite:
+      case kRopeKvWrite:  // more than its norms: an upper bound
         return costs.row_sums;
       case kQkv:
       case kOutput:

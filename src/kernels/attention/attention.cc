@@ -127,20 +127,20 @@ void kv_write(base::ThreadPool& pool, const AttentionKernels& kernels, const KvS
   });
 }
 
-void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& rows, const AttentionKernels& kernels,
-                   const KvShape& shape, float* q, int64_t n_heads, float* k, const float* v,
-                   const HeadNorms& norms, const float* cosine, const float* sine,
+void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& elementwise,
+                   const AttentionKernels& kernels, const KvShape& shape, float* q, int64_t n_heads, float* k,
+                   const float* v, const HeadNorms& norms, const float* cosine, const float* sine,
                    std::span<const AttentionSequence> sequences) {
   check(shape, sequences);
   OCTAVO_CHECK(n_heads > 0 && n_heads % shape.n_kv_heads == 0);
   const int64_t head_dim = shape.head_dim, n_group = n_heads / shape.n_kv_heads;
   const int64_t kv_stride = shape.n_kv_heads * head_dim;
-  const auto turn = [&](float* heads, int64_t n, const float* norm, int64_t row) {
+  const auto norm_and_turn = [&](float* heads, int64_t n, const float* norm, int64_t row) {
     for (int64_t i = 0; norm != nullptr && i < n; ++i) {
       float* head = heads + i * head_dim;
-      rows.rms_norm(head, norm, norms.eps, head_dim, {RowForm::kF32, head, nullptr});
+      elementwise.rms_norm(head, norm, norms.eps, head_dim, {RowForm::kF32, head, nullptr});
     }
-    rows.rope(heads, n, head_dim, cosine + row * (head_dim / 2), sine + row * (head_dim / 2));
+    elementwise.rope(heads, n, head_dim, cosine + row * (head_dim / 2), sine + row * (head_dim / 2));
   };
   const Cells cells(sequences, kKvBlockTokens);
   const base::FlushDenormals flush;  // the caller runs tasks too
@@ -150,8 +150,8 @@ void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& rows, const
     const int64_t kv_head = task % shape.n_kv_heads;
     for (int64_t i = 0; i < cell.n_rows; ++i) {
       const int64_t row = cell.first_row() + i;
-      turn(q + (row * shape.n_kv_heads + kv_head) * n_group * head_dim, n_group, norms.q, row);
-      turn(k + (row * shape.n_kv_heads + kv_head) * head_dim, 1, norms.k, row);
+      norm_and_turn(q + (row * shape.n_kv_heads + kv_head) * n_group * head_dim, n_group, norms.q, row);
+      norm_and_turn(k + (row * shape.n_kv_heads + kv_head) * head_dim, 1, norms.k, row);
     }
     kernels.write(rows_to_write(cell, shape, kv_head, k, kv_stride, v, kv_stride));
   });

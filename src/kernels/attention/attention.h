@@ -1,5 +1,6 @@
 #pragma once
-// Causal grouped-query attention over a paged KV cache, one canonical order for prefill and decode.
+// Causal grouped-query attention over a paged KV cache, one canonical order for prefill and decode; and the
+// way of new rows into the cache (RoPE: elementwise/kernels.h).
 //
 // The keys of a sequence lie in blocks of kKvBlockTokens at absolute positions 0, 64, 128 … For a query at
 // position p, head h, and each block b with positions <= p, in rising order:
@@ -66,9 +67,9 @@ struct HeadNorms {
 // What lies between the products and attention, in one pass over the rows: the norms, RoPE of q and k in
 // place, and kv_write. q [m, n_heads * head_dim], k and v [m, n_kv_heads * head_dim], cosine and sine [m,
 // head_dim / 2] of the rows' positions; m being the rows of all sequences.
-void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& rows, const AttentionKernels& kernels,
-                   const KvShape& shape, float* q, int64_t n_heads, float* k, const float* v,
-                   const HeadNorms& norms, const float* cosine, const float* sine,
+void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& elementwise,
+                   const AttentionKernels& kernels, const KvShape& shape, float* q, int64_t n_heads, float* k,
+                   const float* v, const HeadNorms& norms, const float* cosine, const float* sine,
                    std::span<const AttentionSequence> sequences);
 
 // Bytes of scratch `attention` needs for a batch (kernels allocate nothing).

@@ -27,7 +27,7 @@ struct Heads {
   int64_t n_heads, n_kv_heads, head_dim;
 };
 // Head sizes around 16 and 32; groups of 1 to 9 and one wider than a tile; odd ratios.
-constexpr Heads kShapes[] = {{4, 4, 8},  {6, 2, 10}, {7, 1, 16},  {9, 3, 24}, {2, 1, 32},
+constexpr Heads kShapes[] = {{2, 1, 2},  {4, 4, 8},  {6, 2, 10},  {7, 1, 16}, {9, 3, 24}, {2, 1, 32},
                              {3, 3, 34}, {8, 2, 64}, {4, 2, 128}, {9, 1, 80}, {71, 1, 16}};
 
 std::vector<float> random_values(int64_t n, uint32_t seed, float deviation = 1.0F) {
@@ -390,7 +390,7 @@ TEST(Attention, SequencesOfABatchAreIndependent) {
 // Bit for bit the norms, RoPE and kv_write one after the other, in a batch that starts and ends within
 // blocks.
 TEST(Attention, RopeKvWriteIsItsPartsOnEveryIsa) {
-  for (const Heads& heads : {Heads{6, 2, 10}, Heads{4, 4, 64}, Heads{2, 1, 128}}) {
+  for (const Heads& heads : {Heads{2, 1, 2}, Heads{6, 2, 10}, Heads{9, 1, 80}, Heads{2, 1, 128}}) {
     constexpr int64_t kBegins[] = {0, 63, 40, 7}, kRows[] = {70, 1, 100, 0};
     const int64_t m = 171, half = heads.head_dim / 2;
     const Tokens tokens(heads, m, 5);

@@ -83,7 +83,8 @@ struct AttentionTile {
   int64_t out_stride;
   int64_t position_begin, n_positions;
   void* const* blocks;
-  KvPlace next;  // what a later tile begins with: asked for while the last block is worked on
+  KvPlace
+      next;  // what a later tile begins with: few rows by float keys and values ask for it in the last block
   float scale;
   float* scratch;  // attention_tile_floats(shape, n_group) floats, 64-byte aligned
 };

@@ -73,7 +73,7 @@ inline void attend_rows(const TileRows<Kv>& tile, int64_t row, const Kv& kv, con
     if (kPrefetches) prefetch.advance(kColumns);
     kv.template scores<R, kColumns>(tile.q, row, t, p);
   }
-  for (; t < n_tokens[R - 1]; t += 16) {  // what is left of a block that is not full
+  for (; t < n_tokens[R - 1]; t += 16) {  // at most half of those vectors are left
     if (kPrefetches) prefetch.advance(1);
     kv.template scores<R, 1>(tile.q, row, t, p);
   }

@@ -1,5 +1,6 @@
 #pragma once
-// One ISA's row functions. kernels.inc lists the tables; elementwise.cc splits the rows among threads.
+// One ISA's row functions. kernels.inc lists the tables; elementwise.cc splits the rows among threads; RoPE's
+// and those of the norms before it attention.cc.
 #include <cstdint>
 
 #include "kernels/elementwise/elementwise.h"

@@ -13,7 +13,8 @@ constexpr int64_t kScratch = kGemmFBlockRows * kPassK;
 constexpr int64_t kPairs = kGemmFBlockK / 2;
 // How far ahead weights are fetched, into L2: 3 rows by bf16 weights from memory run at 63 to 70 % of one Zen
 // 4 core's peak, 44 to 55 % with 2 KB into L1, 16 rows 1 to 10 % faster; 3 rows by f32 weights are 6 to 18 %
-// slower, 16 rows 8 to 20 % faster. One row has a distance of its own in each ISA, kOneRowPrefetchBytes.
+// slower, 16 rows 8 to 20 % faster. A tile of one row has a distance of its own in each ISA,
+// kOneRowPrefetchBytes.
 constexpr int64_t kPrefetchBytes = 16384;
 
 // Sixteen outputs of a panel, from column 16 * v, at position k = 2 * pair + parity; and where a widened row
