@@ -147,6 +147,30 @@ std::vector<std::string> Options::all_names() const {
   return names;
 }
 
+// "--name=" as the two words "--name" and "": CLI11 gives such an option the word after it. What follows an
+// option that takes a value is a text, whatever it looks like.
+std::vector<std::string> Options::with_empty_values_apart(const std::vector<std::string>& words) const {
+  const auto takes_value = [&](const std::string& word) {
+    return std::ranges::any_of(entries_, [&](const Entry& entry) {
+      return !entry.is_positional && entry.flag == nullptr &&
+             ("," + entry.names + ",").find("," + word + ",") != std::string::npos;
+    });
+  };
+  std::vector<std::string> apart;
+  bool is_value = false, options_ended = false;
+  for (const std::string& word : words) {
+    options_ended = options_ended || (word == "--" && !is_value);
+    if (!is_value && !options_ended && word.starts_with("--") && word.find('=') == word.size() - 1) {
+      apart.push_back(word.substr(0, word.size() - 1));
+      apart.emplace_back();
+      continue;
+    }
+    apart.push_back(word);
+    is_value = !is_value && takes_value(word);
+  }
+  return apart;
+}
+
 Status Options::parse(const std::vector<std::string>& words, bool& help_wanted) {
   CLI::App app;
   app.set_help_flag("");
@@ -166,7 +190,9 @@ Status Options::parse(const std::vector<std::string>& words, bool& help_wanted) 
     parsed.push_back(option);
   }
   try {
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));  // CLI11 takes them last first
+    std::vector<std::string> last_first = with_empty_values_apart(words);
+    std::reverse(last_first.begin(), last_first.end());  // as CLI11 takes them
+    app.parse(last_first);
   } catch (const CLI::ParseError& error) {
     return invalid_argument(error.what());
   }

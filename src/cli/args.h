@@ -55,6 +55,7 @@ class Options {
   };
   void add(std::string names, std::string placeholder, std::string help, Store store);
   std::vector<std::string> all_names() const;
+  std::vector<std::string> with_empty_values_apart(const std::vector<std::string>& words) const;
 
   std::vector<Entry> entries_;
   std::string epilogue_;

@@ -62,7 +62,7 @@ TEST_F(ArgsTest, ReadsEveryKindOfValue) {
 
 TEST_F(ArgsTest, ATextIsTakenAsItIs) {
   for (const char* text :
-       {"", "-5", "--json", "[a, b]", "a=b", "{\"k\": 1}", "\n", "'quoted'", "- item", "%"}) {
+       {"", "-5", "--json", "[a, b]", "a=b", "--seed=", "{\"k\": 1}", "\n", "'quoted'", "- item", "%"}) {
     values_.prompt.reset();
     parses({"m", "--prompt", text});
     EXPECT_EQ(values_.prompt, text);
@@ -70,6 +70,14 @@ TEST_F(ArgsTest, ATextIsTakenAsItIs) {
   }
   parses({"--stop", "[x]", "m", "--stop", "", "--stop", "a,b"});
   EXPECT_EQ(values_.stop, (std::vector<std::string>{"[x]", "", "a,b"}));
+}
+
+TEST_F(ArgsTest, AnEmptyValueTakesNoOtherWord) {
+  parses({"m", "--prompt=", "--seed", "7"});
+  EXPECT_EQ(values_.prompt, "");
+  EXPECT_EQ(values_.seed, 7U);
+  EXPECT_EQ(error_of({"m", "--window=", "3"}).find("unexpected argument '3'"), 0U);
+  EXPECT_NE(error_of({"m", "--promt=", "--seed", "7"}).find("did you mean '--prompt'"), std::string::npos);
 }
 
 TEST_F(ArgsTest, RefusesNumbersThatAreNotWholeWords) {

@@ -144,8 +144,7 @@ void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& elementwise
   };
   const Cells cells(sequences, kKvBlockTokens);
   const base::FlushDenormals flush;  // the caller runs tasks too
-  const int64_t n_tasks = cells.count() * shape.n_kv_heads;
-  pool.parallel_for(n_tasks, [&](int64_t task, int) {
+  pool.parallel_for(cells.count() * shape.n_kv_heads, [&](int64_t task, int) {
     const Cell cell = cells.at(task / shape.n_kv_heads);
     const int64_t kv_head = task % shape.n_kv_heads;
     for (int64_t i = 0; i < cell.n_rows; ++i) {
