@@ -215,6 +215,14 @@ void DecoderLayer::feed_forward(Workspace& workspace, const float* h, int64_t m,
   });
   x.show(tap, layer, TapSite::kMlpInput);
   const bool is_gated = Linear::can_gate(gate_, up_);
+  if (is_gated && down_.static_input() != nullptr && tap == nullptr) {
+    const kernels::RowOut out = {RowForm::kS8, gate, up};  // not workspace.rows(): x lies there
+    const Rows codes = Linear::forward_gated_codes(pool, x.for_linear(up_), gate_, up_, down_, out);
+    workspace.ended(Operation::kGateUp);
+    down_.forward(pool, codes, y, c.d_model, accumulate);
+    workspace.ended(Operation::kDown);
+    return;
+  }
   if (is_gated) {
     Linear::forward_gated(pool, x.for_linear(up_), gate_, up_, up, c.d_ff);
   } else {

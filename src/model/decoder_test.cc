@@ -202,20 +202,8 @@ TEST(Model, TapsHearEveryRowOnceAndChangeNothing) {
   base::ThreadPool pool(2);
   const auto model = load_model(golden_path("qwen3-bf16-tied"), pool);
   const std::vector<float> want = run(*model, tokens, 1000);
-  KvCache cache = model->make_cache(static_cast<int64_t>(tokens.size()));
-  TestSequence sequence(tokens, 0);
   Recorder tap;
-  std::vector<float> got(want.size());
-  size_t row = 0;
-  while (!sequence.done()) {
-    const std::vector<BatchSequence> batch = {sequence.take(33)};
-    ASSERT_TRUE(model->forward(batch, cache, &tap).ok());
-    std::vector<int64_t> rows(batch[0].tokens.size());
-    std::iota(rows.begin(), rows.end(), 0);
-    const auto n_vocab = static_cast<size_t>(model->config().n_vocab);
-    model->logits(rows, got.data() + row * n_vocab);
-    row += rows.size();
-  }
+  const std::vector<float> got = run(*model, tokens, 33, KvType::kAuto, &tap);
   EXPECT_EQ(fingerprint(got), fingerprint(want));
   const ModelConfig& c = model->config();
   ASSERT_EQ(tap.heard.size(), static_cast<size_t>(c.n_layers * kNTapSites));

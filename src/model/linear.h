@@ -70,6 +70,9 @@ class Linear {
   static bool can_gate(const Linear& gate, const Linear& up);
   static void forward_gated(base::ThreadPool& pool, const Rows& x, const Linear& gate, const Linear& up,
                             float* y, int64_t y_stride);
+  // The same as the codes that `next` reads, whose input is static; `out` has room for m rows of its own.
+  static Rows forward_gated_codes(base::ThreadPool& pool, const Rows& x, const Linear& gate, const Linear& up,
+                                  const Linear& next, kernels::RowOut out);
 
  private:
   std::variant<std::monostate, kernels::GemmFWeights, kernels::GemmS8Weights> packed_;

@@ -123,6 +123,32 @@ TEST(StaticInputs, TheHeadMayHaveThem) {
   EXPECT_LT(error, 0.002 * squares);
 }
 
+// silu(gate)·up goes to down_proj as codes, and a tap, which wants its values, changes no bit.
+TEST(StaticInputs, OfDownProjAreTheGatedProductsCodes) {
+  TestCheckpoint model = static_model();
+  for (int layer = 0; layer < 2; ++layer) {
+    model.fix_inputs("model.layers." + std::to_string(layer) + ".mlp.down_proj", 0.017F, -5);
+  }
+  model.set_static(R"(["re:.*(self_attn|mlp).*"])");
+  const TempFolder folder;
+  model.write(folder.path());
+  base::ThreadPool pool(2);
+  std::vector<int32_t> tokens(70);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i * 7 % 50);
+  class Deaf : public Tap {
+    void on_rows(int64_t /*layer*/, TapSite /*site*/, const float* /*x*/, int64_t /*m*/,
+                 int64_t /*k*/) override {}
+  } tap;
+  const std::vector<float> want =
+      run(*load_model(folder.path(), pool, kernels::Isa::kRef), tokens, 70, KvType::kAuto, &tap);
+  EXPECT_NE(want.front(), want.back());
+  for (const kernels::Isa isa : kernels::cpu_isas()) {
+    const auto loaded = load_model(folder.path(), pool, isa);
+    for (const size_t chunk : {70, 9, 1})
+      EXPECT_EQ(fingerprint(run(*loaded, tokens, chunk)), fingerprint(want));
+  }
+}
+
 TEST(StaticInputs, WrongTensorsAreNamed) {
   for (const float bad : {0.0F, -1.0F, 1e-40F, std::numeric_limits<float>::infinity(),
                           std::numeric_limits<float>::quiet_NaN()}) {

@@ -50,14 +50,14 @@ class TestSequence {
 
 // logits[tokens.size(), n_vocab], `chunk` tokens at a time.
 inline std::vector<float> run(Model& model, const std::vector<int32_t>& tokens, size_t chunk,
-                              KvType kv = KvType::kAuto) {
+                              KvType kv = KvType::kAuto, Tap* tap = nullptr) {
   KvCache cache = model.make_cache(static_cast<int64_t>(tokens.size()), kv);
   TestSequence sequence(tokens, 0);
   const auto n_vocab = static_cast<size_t>(model.config().n_vocab);
   std::vector<float> logits;
   while (!sequence.done()) {
     const std::vector<BatchSequence> batch = {sequence.take(chunk)};
-    const Status status = model.forward(batch, cache);
+    const Status status = model.forward(batch, cache, tap);
     EXPECT_TRUE(status.ok()) << status.message();
     std::vector<int64_t> rows(batch[0].tokens.size());
     std::iota(rows.begin(), rows.end(), 0);

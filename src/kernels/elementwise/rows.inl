@@ -22,24 +22,15 @@ inline void write_not_a_number(int64_t k, const RowOut& out) {
   std::memset(out.data, 0, static_cast<size_t>(k));
 }
 
-// Quotients beyond +-256 are cut before they become integers: their codes are the ends whatever the zero
-// point. NaN becomes the lower bound, for a row that is then overwritten.
 template <class Row>
 inline void write_static_s8(const Row& row, int64_t k, const RowOut& out) {
-  const StaticCodes& codes = *out.static_codes;
-  const F32x16 one_divisor = broadcast(codes.divisor[0]);
   auto* to = static_cast<int8_t*>(out.data);
   I32x16 largest = magnitude_bits(broadcast(0.0F));
   for (int64_t i = 0; i < k; i += 16) {
-    const int64_t n = k - i;
-    const F32x16 values = row.at(i, n);
-    largest = max(largest, magnitude_bits(only_first(values, n)));
-    const F32x16 quotient = values / (codes.per_column ? load_first(codes.divisor + i, n) : one_divisor);
-    const F32x16 cut = min(max(quotient, broadcast(-256.0F)), broadcast(256.0F));
-    store_s8_first(to + i, cut, codes.zero_point, n);
+    largest = max(largest, write_static_codes(*out.static_codes, i, row.at(i, k - i), k - i, to + i));
   }
   if (!is_finite(std::bit_cast<float>(max_of_lanes(largest)))) return write_not_a_number(k, out);
-  *out.scale = codes.product_scale;
+  *out.scale = out.static_codes->product_scale;
 }
 
 template <class Row>

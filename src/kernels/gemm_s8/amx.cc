@@ -48,6 +48,7 @@ inline Register load_weights(const std::byte* from) {
 #include "kernels/unroll.inl"
 #include "kernels/vec/avx512.inl"
 #include "kernels/vec/exp.inl"
+#include "kernels/vec/codes.inl"
 #include "kernels/gemm_s8/write.inl"
 #include "kernels/gemm_s8/vnni.inl"
 #include "kernels/amx_tiles.inl"

@@ -49,6 +49,7 @@ constexpr int64_t kPrefetchBytes = 6144;
 #include "kernels/unroll.inl"
 #include "kernels/vec/avx2.inl"
 #include "kernels/vec/exp.inl"
+#include "kernels/vec/codes.inl"
 #include "kernels/gemm_s8/write.inl"
 // clang-format on
 

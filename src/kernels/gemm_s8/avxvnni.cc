@@ -46,6 +46,7 @@ inline Register load_weights(const std::byte* from) { return load_register(from)
 #include "kernels/unroll.inl"
 #include "kernels/vec/avx2.inl"
 #include "kernels/vec/exp.inl"
+#include "kernels/vec/codes.inl"
 #include "kernels/gemm_s8/write.inl"
 #include "kernels/gemm_s8/vnni.inl"
 // clang-format on

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/threads.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/isa.h"
 #include "kernels/panel_packing.h"
 #include "tensor/buffer.h"
@@ -84,6 +85,12 @@ inline void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scal
 // the gate's values stay in cache. gate and up have the same n, k and kernel.
 void gemm_s8_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& gate,
                    const GemmS8Weights& up, float* y, int64_t m, int64_t y_stride);
+
+// The same as the codes that the next product reads, where calibration has fixed them: out.form is kS8,
+// out.static_codes given (a scale per row wants the whole row first). The bits of convert_rows on y; a row
+// with a value that is not finite has any codes, and scale NaN.
+void gemm_s8_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& gate,
+                   const GemmS8Weights& up, const RowOut& out, int64_t m);
 
 // The int32 sums alone, corrected, for the exactness tests: sums[m,n].
 void gemm_s8_sums(base::ThreadPool& pool, const int8_t* x, const GemmS8Weights& w, int32_t* sums, int64_t m);

@@ -315,6 +315,45 @@ TEST(GemmS8, AGatedProductIsThatOfTheTwoAlone) {
   }
 }
 
+// One divisor and one for each column, tails of rows and outputs, a gate that overflows to infinity in one
+// row.
+TEST(GemmS8, AGatedProductToStaticCodesIsTheConvertedProduct) {
+  base::ThreadPool pool(3);
+  const ElementwiseKernels& elementwise = select_elementwise(Isa::kRef);
+  for (const auto* kernel : kernels_of_this_cpu()) {
+    for (const Shape shape : {Shape{1, 700, 130}, {7, 19, 66}, {70, 1100, 64}, {130, 33, 64}}) {
+      const auto [m, n, k] = shape;
+      Operands gate(shape, 5), up(shape, 6);
+      const int64_t broken = m > 7 ? 64 : -1;
+      if (broken >= 0) up.x_scale[static_cast<size_t>(broken)] = std::numeric_limits<float>::infinity();
+      const GemmS8Weights packed_gate = gate.pack(*kernel, true), packed_up = up.pack(*kernel, n % 2 == 0);
+      std::vector<float> y(static_cast<size_t>(m * n)), divisors;
+      gemm_s8_gated(pool, up.x.data(), up.x_scale.data(), packed_gate, packed_up, y.data(), m, n);
+      for (int64_t j = 0; j < n; ++j) divisors.push_back(0.01F + 0.001F * static_cast<float>(j % 31));
+      for (const bool per_column : {false, true}) {
+        const StaticCodes codes = {divisors.data(), per_column, -11, 0.25F};
+        std::vector<int8_t> expected(y.size());
+        std::vector<float> expected_scale(static_cast<size_t>(m)), scale(expected_scale.size());
+        convert_rows(pool, elementwise, y.data(), n, m, n,
+                     {RowForm::kS8, expected.data(), expected_scale.data(), &codes});
+        GuardedArray<int8_t> got(m * n);
+        gemm_s8_gated(pool, up.x.data(), up.x_scale.data(), packed_gate, packed_up,
+                      {RowForm::kS8, got.data(), scale.data(), &codes}, m);
+        ASSERT_TRUE(got.front_is_intact());
+        for (int64_t i = 0; i < m; ++i) {
+          const auto row = static_cast<size_t>(i);
+          ASSERT_EQ(std::isnan(scale[row]), i == broken)
+              << kernel->name << " " << text(shape) << " row " << i;
+          if (i == broken) continue;
+          ASSERT_EQ(scale[row], expected_scale[row]);
+          ASSERT_EQ(std::memcmp(&got[i * n], expected.data() + i * n, static_cast<size_t>(n)), 0)
+              << kernel->name << " " << text(shape) << " row " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST(GemmS8, AnEmptyProductWritesNothing) {
   base::ThreadPool pool(2);
   for (const auto* kernel : kernels_of_this_cpu()) {

@@ -1,7 +1,9 @@
 #pragma once
 // What a gemm_s8 kernel is given and what a line of kernels.inc says; included by this folder alone.
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "kernels/gemm_s8/gemm_s8.h"
@@ -31,6 +33,11 @@ struct GemmS8Output {
   bool accumulate = false;
   const float* gate = nullptr;  // [m,n], or null: silu(gate) is multiplied by the value
   int64_t gate_stride = 0;
+  // Instead of y, or null: the values' codes by static_codes, whose divisors begin at the block's first
+  // column.
+  int8_t* codes = nullptr;
+  StaticCodes static_codes;
+  float* code_scale = nullptr;  // [m]: made NaN where a value is not finite
 };
 
 // One call of a kernel: m rows of x by the n outputs of consecutive panels.
@@ -42,6 +49,11 @@ struct GemmS8Block {
   int64_t panel_stride_bytes = 0;
   GemmS8Output out;
 };
+
+// Tasks of one row may do so at once.
+inline void mark_not_a_number(float* scale) {
+  std::atomic_ref<float>(*scale).store(std::numeric_limits<float>::quiet_NaN(), std::memory_order_relaxed);
+}
 
 using GemmS8Run = void (*)(const GemmS8Block& block);
 // sums[m] = sum_k x[m,k]: once for all blocks that read these rows (Qwen3-0.6B: a decode step of 16 rows is 3

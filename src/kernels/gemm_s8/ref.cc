@@ -13,6 +13,7 @@ namespace {
 // clang-format off
 #include "kernels/vec/ref.inl"
 #include "kernels/vec/exp.inl"
+#include "kernels/vec/codes.inl"
 // clang-format on
 
 // The epilogue of one sum. Vector kernels write the same steps (write.inl).
@@ -25,6 +26,11 @@ void write_sum(const GemmS8Output& out, int64_t i, int64_t j, int32_t sum) {
   float value = static_cast<float>(sum) * out.w_scale[j] * out.x_scale[i];
   if (out.bias != nullptr) value += out.bias[j];
   if (out.gate != nullptr) value = silu(broadcast(out.gate[i * out.gate_stride + j])).lane[0] * value;
+  if (out.codes != nullptr) {
+    write_static_codes(out.static_codes, j, broadcast(value), 1, out.codes + at);
+    if (!is_finite(std::abs(value))) mark_not_a_number(out.code_scale + i);
+    return;
+  }
   if (out.accumulate) value += out.y[at];
   out.y[at] = value;
 }

@@ -31,6 +31,16 @@ inline float code_scale(float absmax) {
   return absmax < kSmallestAbsmax ? 1.0F : absmax / static_cast<float>(kLargest);
 }
 
+// codes[0, n) of n <= 16 values from column i on, as calibration has fixed them (StaticCodes); returns the
+// values' magnitude bits. Quotients beyond +-256 are cut before they become integers: their codes are the
+// ends whatever the zero point. NaN becomes the lower bound, for a row that is not a number anyway.
+inline I32x16 write_static_codes(const StaticCodes& codes, int64_t i, F32x16 values, int64_t n, int8_t* to) {
+  const F32x16 divisor = codes.per_column ? load_first(codes.divisor + i, n) : broadcast(codes.divisor[0]);
+  const F32x16 cut = min(max(values / divisor, broadcast(-256.0F)), broadcast(256.0F));
+  store_s8_first(to, cut, codes.zero_point, n);
+  return magnitude_bits(only_first(values, n));
+}
+
 // codes[i] = round(row[i] / scale); returns the scale. Two passes that compute the values twice: a row may be
 // longer than any buffer on the stack.
 template <class Row>
