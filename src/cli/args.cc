@@ -147,8 +147,8 @@ std::vector<std::string> Options::all_names() const {
   return names;
 }
 
-// "--name=" as the two words "--name" and "": CLI11 gives such an option the word after it. What follows an
-// option that takes a value is a text, whatever it looks like.
+// "--name=" of an option that takes a value as the two words "--name" and "": CLI11 gives it the word after
+// it. What follows such an option is a text, whatever it looks like.
 std::vector<std::string> Options::with_empty_values_apart(const std::vector<std::string>& words) const {
   const auto takes_value = [&](const std::string& word) {
     return std::ranges::any_of(entries_, [&](const Entry& entry) {
@@ -160,8 +160,9 @@ std::vector<std::string> Options::with_empty_values_apart(const std::vector<std:
   bool is_value = false, options_ended = false;
   for (const std::string& word : words) {
     options_ended = options_ended || (word == "--" && !is_value);
-    if (!is_value && !options_ended && word.starts_with("--") && word.find('=') == word.size() - 1) {
-      apart.push_back(word.substr(0, word.size() - 1));
+    const std::string name = word.substr(0, word.find('='));
+    if (!is_value && !options_ended && word.starts_with("--") && word == name + "=" && takes_value(name)) {
+      apart.push_back(name);
       apart.emplace_back();
       continue;
     }

@@ -78,6 +78,9 @@ TEST_F(ArgsTest, AnEmptyValueTakesNoOtherWord) {
   EXPECT_EQ(values_.seed, 7U);
   EXPECT_EQ(error_of({"m", "--window=", "3"}).find("unexpected argument '3'"), 0U);
   EXPECT_NE(error_of({"m", "--promt=", "--seed", "7"}).find("did you mean '--prompt'"), std::string::npos);
+  parses({"--json=", "m"});
+  EXPECT_TRUE(values_.json);
+  EXPECT_EQ(error_of({"m", "--="}), "unknown option '--'");
 }
 
 TEST_F(ArgsTest, RefusesNumbersThatAreNotWholeWords) {
