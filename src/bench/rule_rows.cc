@@ -55,40 +55,47 @@ Row rule_row(const KernelSubject& s, kernels::Isa isa, const char* rule, int64_t
 
 constexpr int64_t kRows = 512;
 
+// Of one row of x, the weights come from memory, as in a model.
 Result<Row> order_of_sums(const KernelSubject& s, kernels::Isa isa, const kernels::GemmFKernel& free_order,
-                          double& cost) {
+                          int64_t m, double& cost) {
   const model::ModelConfig& c = s.config;
   const std::pair<int64_t, int64_t> shapes[] = {{c.q_width(), c.d_model},  {c.kv_width(), c.d_model},
                                                 {c.kv_width(), c.d_model}, {c.d_model, c.q_width()},
                                                 {c.d_ff, c.d_model},       {c.d_ff, c.d_model},
                                                 {c.d_model, c.d_ff}};
-  const kernels::GemmFKernel& canonical = kernels::select_gemm_f(isa, tensor::DType::kBF16);
-  std::vector<kernels::GemmFWeights> weights;
-  double n_weights = 0;
-  int64_t widest = 0;
+  int64_t n_weights = 0, widest = 0;
   for (const auto& [n, k] : shapes) {
-    const model::LinearWeight w = model::synthetic_linear(n, k, tensor::DType::kBF16, weights.size());
-    weights.push_back(kernels::pack_gemm_f(canonical, w.data.data(), {}, n, k, &s.pool));
-    n_weights += static_cast<double>(n * k);
+    n_weights += n * k;
     widest = std::max({widest, n, k});
   }
-  const model::LinearWeight x = model::synthetic_linear(kRows, widest, tensor::DType::kBF16, 99);
-  std::vector<float> y(static_cast<size_t>(kRows * widest));
-  const auto run = [&](const kernels::GemmFKernel& kernel) {
-    for (kernels::GemmFWeights& w : weights) {
+  const int64_t layer_bytes = n_weights * tensor::dtype_bytes(tensor::DType::kBF16);
+  const int64_t n_copies = m == 1 ? (kMemoryBytes + layer_bytes - 1) / layer_bytes : 1;
+  const kernels::GemmFKernel& canonical = kernels::select_gemm_f(isa, tensor::DType::kBF16);
+  std::vector<std::vector<kernels::GemmFWeights>> layers(static_cast<size_t>(n_copies));
+  for (auto& layer : layers) {
+    for (const auto& [n, k] : shapes) {
+      const model::LinearWeight w = model::synthetic_linear(n, k, tensor::DType::kBF16, layer.size());
+      layer.push_back(kernels::pack_gemm_f(canonical, w.data.data(), {}, n, k, &s.pool));
+    }
+  }
+  const model::LinearWeight x = model::synthetic_linear(m, widest, tensor::DType::kBF16, 99);
+  std::vector<float> y(static_cast<size_t>(m * widest));
+  const auto run = [&](const kernels::GemmFKernel& kernel, int64_t i) {
+    for (kernels::GemmFWeights& w : layers[static_cast<size_t>(i % n_copies)]) {
       w.kernel = &kernel;
-      kernels::gemm_f(s.pool, x.data.data(), w, y.data(), kRows, w.n, false);
+      kernels::gemm_f(s.pool, x.data.data(), w, y.data(), m, w.n, false);
     }
   };
-  OCTAVO_ASSIGN_OR_RETURN(const Turns turns,
-                          take_turns(
-                              s, [&](int64_t) { run(canonical); }, [&](int64_t) { run(free_order); }));
-  Row row = rule_row(s, isa, "order of sums", kRows);
+  OCTAVO_ASSIGN_OR_RETURN(const Turns turns, take_turns(
+                                                 s, [&](int64_t i) { run(canonical, i); },
+                                                 [&](int64_t i) { run(free_order, i); }));
+  Row row = rule_row(s, isa, "order of sums", m);
   row.kernel = kernels::gemm_f_kernel_name(canonical);
-  row.unit = "TOPS";
+  row.unit = m == 1 ? "GB/s" : "TOPS";
   row.limit_of = "the same products in free order";
-  const double ops = 2 * n_weights * static_cast<double>(kRows) / 1e12;
-  set_rate(row, ops, turns.with_rule, ops / median(turns.without));
+  const double work = m == 1 ? static_cast<double>(layer_bytes) / 1e9
+                             : 2 * static_cast<double>(n_weights) * static_cast<double>(m) / 1e12;
+  set_rate(row, work, turns.with_rule, work / median(turns.without));
   cost = cost_of(turns);
   return row;
 }
@@ -159,8 +166,10 @@ Result<Row> order_of_blocks(const KernelSubject& s, kernels::Isa isa, int64_t co
 Result<RuleRows> rule_rows(const KernelSubject& s, kernels::Isa isa) {
   RuleRows out;
   if (const kernels::GemmFKernel* free_order = kernels::free_order_gemm_f(isa)) {
-    OCTAVO_ASSIGN_OR_RETURN(Row row, order_of_sums(s, isa, *free_order, out.costs.product_sums));
-    out.rows.push_back(std::move(row));
+    OCTAVO_ASSIGN_OR_RETURN(Row many, order_of_sums(s, isa, *free_order, kRows, out.costs.product_sums));
+    OCTAVO_ASSIGN_OR_RETURN(Row one, order_of_sums(s, isa, *free_order, 1, out.costs.product_sums_of_one));
+    out.rows.push_back(std::move(many));
+    out.rows.push_back(std::move(one));
   }
   if (const kernels::ElementwiseKernels* free_order = kernels::free_order_elementwise(isa)) {
     OCTAVO_ASSIGN_OR_RETURN(Row row, partial_sums(s, isa, *free_order, out.costs.row_sums));
@@ -179,7 +188,8 @@ Result<RuleRows> rule_rows(const KernelSubject& s, kernels::Isa isa) {
 Row rules_of_step_row(const Subject& s, const RuleCosts& costs, const Profile& step) {
   using enum model::Operation;
   const model::WeightTotals totals = s.model.totals();
-  const double of_linears = totals.n_s8 > 0 ? 0 : costs.product_sums;
+  const double of_products = step.m == 1 ? costs.product_sums_of_one : costs.product_sums;
+  const double of_linears = totals.n_s8 > 0 ? 0 : of_products;
   const auto cost_of_operation = [&](model::Operation operation) {
     switch (operation) {
       case kNorm:
@@ -191,9 +201,9 @@ Row rules_of_step_row(const Subject& s, const RuleCosts& costs, const Profile& s
       case kDown:
         return of_linears;
       case kHead:
-        return totals.head_is_s8 ? 0 : costs.product_sums;
+        return totals.head_is_s8 ? 0 : costs.product_sums_of_one;  // of the last token
       case kAttention:
-        return (s.kv_type == model::KvType::kInt8 ? 0 : costs.product_sums) +
+        return (s.kv_type == model::KvType::kInt8 ? 0 : of_products) +
                (step.work == "decode" ? costs.blocks : 0);
       default:
         return 0.0;
