@@ -59,10 +59,18 @@ Bytes run_gemm_s8(base::ThreadPool& pool, Isa isa, const Shape& s) {
   std::vector<float> y = random_floats(s.m * s.n, 4);
   const GemmS8Weights packed = pack_gemm_s8(select_gemm_s8(isa), w.data(), w_scale, bias, s.n, s.k, 3);
   gemm_s8(pool, x.data(), x_scale.data(), packed, y.data(), s.m, s.n, /*accumulate=*/true);
-  std::vector<float> gated(y.size());
-  gemm_s8_gated(pool, x.data(), x_scale.data(), packed, packed, gated.data(), s.m, s.n);
+  std::vector<float> gated(y.size()), code_scale(x_scale.size());
+  gemm_s8_gated(pool, x.data(), x_scale.data(), packed, packed, s.m, {RowForm::kF32, gated.data(), nullptr});
   y.insert(y.end(), gated.begin(), gated.end());
-  return to_bytes(y.data(), y.size() * sizeof(float));
+  const float divisor = 3e8F;  // of sums of random codes, squared
+  const StaticCodes fixed = {&divisor, /*per_column=*/false, -9, 0.5F};
+  Bytes codes(gated.size());
+  gemm_s8_gated(pool, x.data(), x_scale.data(), packed, packed, s.m,
+                {RowForm::kS8, codes.data(), code_scale.data(), &fixed});
+  y.insert(y.end(), code_scale.begin(), code_scale.end());
+  Bytes all = to_bytes(y.data(), y.size() * sizeof(float));
+  all.insert(all.end(), codes.begin(), codes.end());
+  return all;
 }
 
 template <DType kType>

@@ -216,15 +216,16 @@ void DecoderLayer::feed_forward(Workspace& workspace, const float* h, int64_t m,
   x.show(tap, layer, TapSite::kMlpInput);
   const bool is_gated = Linear::can_gate(gate_, up_);
   if (is_gated && down_.static_input() != nullptr && tap == nullptr) {
-    const kernels::RowOut out = {RowForm::kS8, gate, up};  // not workspace.rows(): x lies there
-    const Rows codes = Linear::forward_gated_codes(pool, x.for_linear(up_), gate_, up_, down_, out);
+    const kernels::StaticCodes codes = static_codes(*down_.static_input());
+    // Not in workspace.rows(): x lies there.
+    Linear::forward_gated(pool, x.for_linear(up_), gate_, up_, {RowForm::kS8, gate, up, &codes});
     workspace.ended(Operation::kGateUp);
-    down_.forward(pool, codes, y, c.d_model, accumulate);
+    down_.forward(pool, {RowForm::kS8, gate, up, m, c.d_ff}, y, c.d_model, accumulate);
     workspace.ended(Operation::kDown);
     return;
   }
   if (is_gated) {
-    Linear::forward_gated(pool, x.for_linear(up_), gate_, up_, up, c.d_ff);
+    Linear::forward_gated(pool, x.for_linear(up_), gate_, up_, {RowForm::kF32, up, nullptr});
   } else {
     x.multiply(pool, {{&gate_, gate, c.d_ff}, {&up_, up, c.d_ff}});
   }

@@ -103,23 +103,11 @@ bool Linear::can_gate(const Linear& gate, const Linear& up) {
 }
 
 void Linear::forward_gated(base::ThreadPool& pool, const Rows& x, const Linear& gate, const Linear& up,
-                           float* y, int64_t y_stride) {
+                           const kernels::RowOut& out) {
   OCTAVO_CHECK(can_gate(gate, up) && x.form == up.input_form() && x.k == up.k());
   kernels::gemm_s8_gated(pool, static_cast<const int8_t*>(x.data), x.scale,
-                         std::get<GemmS8Weights>(gate.packed_), std::get<GemmS8Weights>(up.packed_), y, x.m,
-                         y_stride);
-}
-
-Rows Linear::forward_gated_codes(base::ThreadPool& pool, const Rows& x, const Linear& gate, const Linear& up,
-                                 const Linear& next, kernels::RowOut out) {
-  OCTAVO_CHECK(can_gate(gate, up) && x.form == up.input_form() && x.k == up.k() &&
-               next.static_input() != nullptr);
-  const kernels::StaticCodes codes = static_codes(*next.static_input());
-  out.static_codes = &codes;
-  kernels::gemm_s8_gated(pool, static_cast<const int8_t*>(x.data), x.scale,
-                         std::get<GemmS8Weights>(gate.packed_), std::get<GemmS8Weights>(up.packed_), out,
-                         x.m);
-  return {out.form, out.data, out.scale, x.m, up.n()};
+                         std::get<GemmS8Weights>(gate.packed_), std::get<GemmS8Weights>(up.packed_), x.m,
+                         out);
 }
 
 kernels::StaticCodes static_codes(const StaticInput& input) {

@@ -65,14 +65,11 @@ class Linear {
   static void forward_all(base::ThreadPool& pool, const Rows& x, std::span<const LinearCall> calls,
                           bool accumulate = false);
 
-  // Whether both are int8 products of one input; then y[m,n] = silu(gate) * up, the gate's values kept in
-  // cache.
+  // Whether both are int8 products of one input; then out[m,n] = silu(gate) * up, the gate's values kept in
+  // cache: floats, or codes of a static input (gemm_s8_gated).
   static bool can_gate(const Linear& gate, const Linear& up);
   static void forward_gated(base::ThreadPool& pool, const Rows& x, const Linear& gate, const Linear& up,
-                            float* y, int64_t y_stride);
-  // The same as the codes that `next` reads, whose input is static; `out` has room for m rows of its own.
-  static Rows forward_gated_codes(base::ThreadPool& pool, const Rows& x, const Linear& gate, const Linear& up,
-                                  const Linear& next, kernels::RowOut out);
+                            const kernels::RowOut& out);
 
  private:
   std::variant<std::monostate, kernels::GemmFWeights, kernels::GemmS8Weights> packed_;

@@ -15,7 +15,7 @@ enum class Operation {
   kAttention,
   kAttentionRows,  // its output to the rows that o_proj reads
   kOutput,
-  kGateUp,  // of int8, with silu * up
+  kGateUp,  // of int8, with silu * up, and all of kSilu where down_proj's input is static
   kSilu,    // with the conversion to the rows that down_proj reads
   kDown,
   kHead

@@ -117,7 +117,8 @@ class TestCheckpoint {
     tensors[module + ".input_scale"] = TestTensor::of(tensor::DType::kF32, {1}, std::vector<float>{scale});
     tensors[module + ".input_zero_point"] = {tensor::DType::kI8, {1}, {static_cast<std::byte>(zero_point)}};
   }
-  // The quantization_config of the static recipe: `targets` with asymmetric static inputs, down_proj dynamic.
+  // The quantization_config of the static recipe: `targets` with asymmetric static inputs, down_proj dynamic
+  // unless they name it.
   void set_static(const std::string& targets) {
     const auto group = [](const std::string& names, const char* strategy, const char* more) {
       return R"({"targets": )" + names + R"(, "format": "int-quantized", "weights": {"num_bits": 8,

@@ -56,7 +56,7 @@ class Workspace {
   tensor::Buffer q_;              // [m, n_heads * head_dim] f32
   tensor::Buffer k_, v_;          // [m, n_kv_heads * head_dim] f32
   tensor::Buffer attended_;       // [m, n_heads * head_dim] f32, attention's output
-  tensor::Buffer gate_, up_;      // [m, d_ff] f32
+  tensor::Buffer gate_, up_;      // [m, d_ff] f32, or down_proj's codes and their scales
   tensor::Buffer rows_[3];        // [m, widest] per RowForm, made at first use: what the products read
   tensor::Buffer row_scale_;      // [m] f32
   tensor::Buffer cosine_, sine_;  // [m, head_dim / 2] f32, batches of several sequences only

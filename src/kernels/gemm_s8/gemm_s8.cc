@@ -68,9 +68,8 @@ int64_t offset_of(const TaskGrid::Task& task, const GemmS8Weights& w, int64_t st
 // What a task holds of the gate: 64 rows by 4 panels of 64 outputs, a part of L2 beside the panels.
 constexpr int64_t kGateFloats = kGemmS8BlockRows * 256;
 
-// `out`: of the whole matrix, from its first row and column on.
 void run_gated_task(const TaskGrid::Task& task, const Input& x, const GemmS8Weights& gate,
-                    const GemmS8Weights& up, const GemmS8Output& out) {
+                    const GemmS8Weights& up, const RowOut& out) {
   alignas(64) float gate_values[kGateFloats];
   const int64_t panel_n = up.kernel->layout.panel_n;
   const int64_t n_at_once = std::max<int64_t>(1, kGateFloats / (task.n_rows * panel_n));
@@ -83,30 +82,20 @@ void run_gated_task(const TaskGrid::Task& task, const Input& x, const GemmS8Weig
     block.out.stride = gate_stride;
     gate.kernel->run(block);
     block = operands_of(part, x, up);
-    const int64_t at = offset_of(part, up, out.stride);
-    block.out.stride = out.stride;
-    if (out.codes == nullptr) {
-      block.out.y = out.y + at;
+    block.out.stride = up.n;
+    const int64_t at = offset_of(part, up, up.n);
+    if (out.form == RowForm::kF32) {
+      block.out.y = static_cast<float*>(out.data) + at;
     } else {
-      block.out.codes = out.codes + at;
-      block.out.code_scale = out.code_scale + part.row_begin;
-      block.out.static_codes = out.static_codes;
-      if (out.static_codes.per_column) block.out.static_codes.divisor += part.panel_begin * panel_n;
+      block.out.codes = static_cast<int8_t*>(out.data) + at;
+      block.out.code_scale = out.scale + part.row_begin;
+      block.out.static_codes = *out.static_codes;
+      if (out.static_codes->per_column) block.out.static_codes.divisor += part.panel_begin * panel_n;
     }
     block.out.gate = gate_values;
     block.out.gate_stride = gate_stride;
     up.kernel->run(block);
   }
-}
-
-void run_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& gate,
-               const GemmS8Weights& up, int64_t m, const GemmS8Output& out) {
-  const base::FlushDenormals flush;
-  OCTAVO_CHECK(gate.n == up.n && gate.k == up.k && gate.kernel == up.kernel);
-  const Input input = input_of(pool, *up.kernel, x, x_scale, m, up.k);
-  const TaskGrid grid = cut(up, m);
-  pool.parallel_for(grid.n_tasks(),
-                    [&](int64_t index, int) { run_gated_task(grid.task(index), input, gate, up, out); });
 }
 
 }  // namespace
@@ -137,23 +126,16 @@ void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scale,
 }
 
 void gemm_s8_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& gate,
-                   const GemmS8Weights& up, float* y, int64_t m, int64_t y_stride) {
-  GemmS8Output out;
-  out.y = y;
-  out.stride = y_stride;
-  run_gated(pool, x, x_scale, gate, up, m, out);
-}
-
-void gemm_s8_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& gate,
-                   const GemmS8Weights& up, const RowOut& to, int64_t m) {
-  OCTAVO_CHECK(to.form == RowForm::kS8 && to.static_codes != nullptr);
-  std::fill_n(to.scale, m, to.static_codes->product_scale);
-  GemmS8Output out;
-  out.codes = static_cast<int8_t*>(to.data);
-  out.stride = up.n;
-  out.static_codes = *to.static_codes;
-  out.code_scale = to.scale;
-  run_gated(pool, x, x_scale, gate, up, m, out);
+                   const GemmS8Weights& up, int64_t m, const RowOut& out) {
+  const base::FlushDenormals flush;
+  OCTAVO_CHECK(gate.n == up.n && gate.k == up.k && gate.kernel == up.kernel);
+  const bool is_s8 = out.form == RowForm::kS8;
+  OCTAVO_CHECK(is_s8 ? out.static_codes != nullptr : out.form == RowForm::kF32);
+  if (is_s8) std::fill_n(out.scale, m, out.static_codes->product_scale);
+  const Input input = input_of(pool, *up.kernel, x, x_scale, m, up.k);
+  const TaskGrid grid = cut(up, m);
+  pool.parallel_for(grid.n_tasks(),
+                    [&](int64_t index, int) { run_gated_task(grid.task(index), input, gate, up, out); });
 }
 
 void gemm_s8_sums(base::ThreadPool& pool, const int8_t* x, const GemmS8Weights& w, int32_t* sums, int64_t m) {

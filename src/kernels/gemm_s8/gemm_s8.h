@@ -81,16 +81,12 @@ inline void gemm_s8(base::ThreadPool& pool, const int8_t* x, const float* x_scal
   gemm_s8(pool, x, x_scale, {&product, 1}, m, accumulate);
 }
 
-// y[m, up.n] = silu(y of gate) * y of up, row stride y_stride: both products of a tile follow each other and
-// the gate's values stay in cache. gate and up have the same n, k and kernel.
+// out[m, up.n] = silu(y of gate) * y of up: both products of a tile follow each other and the gate's values
+// stay in cache. gate and up have the same n, k and kernel. out.form is kF32, or kS8 with static_codes (a
+// scale per row wants the whole row first): then the codes and scales of convert_rows, but that a row with a
+// value which is not finite has scale NaN and any codes.
 void gemm_s8_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& gate,
-                   const GemmS8Weights& up, float* y, int64_t m, int64_t y_stride);
-
-// The same as the codes that the next product reads, where calibration has fixed them: out.form is kS8,
-// out.static_codes given (a scale per row wants the whole row first). The bits of convert_rows on y; a row
-// with a value that is not finite has any codes, and scale NaN.
-void gemm_s8_gated(base::ThreadPool& pool, const int8_t* x, const float* x_scale, const GemmS8Weights& gate,
-                   const GemmS8Weights& up, const RowOut& out, int64_t m);
+                   const GemmS8Weights& up, int64_t m, const RowOut& out);
 
 // The int32 sums alone, corrected, for the exactness tests: sums[m,n].
 void gemm_s8_sums(base::ThreadPool& pool, const int8_t* x, const GemmS8Weights& w, int32_t* sums, int64_t m);

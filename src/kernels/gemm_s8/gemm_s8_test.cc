@@ -300,14 +300,12 @@ TEST(GemmS8, AGatedProductIsThatOfTheTwoAlone) {
       gemm_s8(pool, up.x.data(), up.x_scale.data(), packed_up, expected.data(), m, n, false);
       silu_mul(pool, elementwise, gated.data(), expected.data(), n, m, n,
                {RowForm::kF32, expected.data(), nullptr});
-      const int64_t stride = n + 2;
-      GuardedArray<float> y((m - 1) * stride + n);
-      std::ranges::fill(y, 3.0F);
-      gemm_s8_gated(pool, up.x.data(), up.x_scale.data(), packed_gate, packed_up, y.data(), m, stride);
+      GuardedArray<float> y(m * n);
+      gemm_s8_gated(pool, up.x.data(), up.x_scale.data(), packed_gate, packed_up, m,
+                    {RowForm::kF32, y.data(), nullptr});
       ASSERT_TRUE(y.front_is_intact());
-      for (int64_t i = 0; i < static_cast<int64_t>(y.size()); ++i) {
-        const int64_t row = i / stride, column = i % stride;
-        const float want = column < n ? expected[static_cast<size_t>(row * n + column)] : 3.0F;
+      for (int64_t i = 0; i < m * n; ++i) {
+        const float want = expected[static_cast<size_t>(i)];
         ASSERT_EQ(std::memcmp(&y[i], &want, sizeof want), 0)
             << kernel->name << " " << text(shape) << " at " << i << ": " << y[i] << " for " << want;
       }
@@ -315,39 +313,47 @@ TEST(GemmS8, AGatedProductIsThatOfTheTwoAlone) {
   }
 }
 
-// One divisor and one for each column, tails of rows and outputs, a gate that overflows to infinity in one
-// row.
+// One divisor and one for each column, tails of rows and outputs; one value that is infinite, in the first,
+// an inner or the last vector of its panel, and as large values beside it.
 TEST(GemmS8, AGatedProductToStaticCodesIsTheConvertedProduct) {
   base::ThreadPool pool(3);
   const ElementwiseKernels& elementwise = select_elementwise(Isa::kRef);
   for (const auto* kernel : kernels_of_this_cpu()) {
     for (const Shape shape : {Shape{1, 700, 130}, {7, 19, 66}, {70, 1100, 64}, {130, 33, 64}}) {
       const auto [m, n, k] = shape;
-      Operands gate(shape, 5), up(shape, 6);
-      const int64_t broken = m > 7 ? 64 : -1;
-      if (broken >= 0) up.x_scale[static_cast<size_t>(broken)] = std::numeric_limits<float>::infinity();
-      const GemmS8Weights packed_gate = gate.pack(*kernel, true), packed_up = up.pack(*kernel, n % 2 == 0);
-      std::vector<float> y(static_cast<size_t>(m * n)), divisors;
-      gemm_s8_gated(pool, up.x.data(), up.x_scale.data(), packed_gate, packed_up, y.data(), m, n);
-      for (int64_t j = 0; j < n; ++j) divisors.push_back(0.01F + 0.001F * static_cast<float>(j % 31));
-      for (const bool per_column : {false, true}) {
-        const StaticCodes codes = {divisors.data(), per_column, -11, 0.25F};
-        std::vector<int8_t> expected(y.size());
-        std::vector<float> expected_scale(static_cast<size_t>(m)), scale(expected_scale.size());
-        convert_rows(pool, elementwise, y.data(), n, m, n,
-                     {RowForm::kS8, expected.data(), expected_scale.data(), &codes});
-        GuardedArray<int8_t> got(m * n);
-        gemm_s8_gated(pool, up.x.data(), up.x_scale.data(), packed_gate, packed_up,
-                      {RowForm::kS8, got.data(), scale.data(), &codes}, m);
-        ASSERT_TRUE(got.front_is_intact());
-        for (int64_t i = 0; i < m; ++i) {
-          const auto row = static_cast<size_t>(i);
-          ASSERT_EQ(std::isnan(scale[row]), i == broken)
-              << kernel->name << " " << text(shape) << " row " << i;
-          if (i == broken) continue;
-          ASSERT_EQ(scale[row], expected_scale[row]);
-          ASSERT_EQ(std::memcmp(&got[i * n], expected.data() + i * n, static_cast<size_t>(n)), 0)
-              << kernel->name << " " << text(shape) << " row " << i;
+      for (const int64_t broken : {int64_t{-1}, int64_t{0}, int64_t{17}, n - 1}) {
+        Operands gate(shape, 5), up(shape, 6);
+        const int64_t broken_row = m / 2;
+        up.x_scale[static_cast<size_t>(broken_row)] = 1e10F;
+        if (broken >= 0) up.w_scale[static_cast<size_t>(broken)] = 1e25F;
+        const GemmS8Weights packed_gate = gate.pack(*kernel, true), packed_up = up.pack(*kernel, n % 2 == 0);
+        std::vector<float> y(static_cast<size_t>(m * n));
+        gemm_s8_gated(pool, up.x.data(), up.x_scale.data(), packed_gate, packed_up, m,
+                      {RowForm::kF32, y.data(), nullptr});
+        for (const bool per_column : {false, true}) {
+          GuardedArray<float> divisors(per_column ? n : 1), scale(m);
+          for (int64_t j = 0; j < static_cast<int64_t>(divisors.size()); ++j) {
+            divisors[j] = 0.01F + 0.001F * static_cast<float>(j % 31);
+          }
+          const StaticCodes codes = {divisors.data(), per_column, -11, 0.25F};
+          std::vector<int8_t> expected(y.size());
+          std::vector<float> expected_scale(static_cast<size_t>(m));
+          convert_rows(pool, elementwise, y.data(), n, m, n,
+                       {RowForm::kS8, expected.data(), expected_scale.data(), &codes});
+          GuardedArray<int8_t> got(m * n);
+          gemm_s8_gated(pool, up.x.data(), up.x_scale.data(), packed_gate, packed_up, m,
+                        {RowForm::kS8, got.data(), scale.data(), &codes});
+          ASSERT_TRUE(got.front_is_intact() && scale.front_is_intact());
+          for (int64_t i = 0; i < m; ++i) {
+            const std::string where = kernel->name + (" " + text(shape)) + " row " + std::to_string(i) +
+                                      " broken " + std::to_string(broken);
+            const float want = expected_scale[static_cast<size_t>(i)];
+            ASSERT_EQ(std::isnan(want), broken >= 0 && i == broken_row) << where;
+            ASSERT_EQ(std::isnan(scale[i]), std::isnan(want)) << where;
+            if (std::isnan(want)) continue;
+            ASSERT_EQ(scale[i], want) << where;
+            ASSERT_EQ(std::memcmp(&got[i * n], expected.data() + i * n, static_cast<size_t>(n)), 0) << where;
+          }
         }
       }
     }

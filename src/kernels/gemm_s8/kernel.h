@@ -26,7 +26,7 @@ enum class GemmS8Offset {
 struct GemmS8Output {
   int32_t* sums = nullptr;  // the sums alone, or null
   float* y = nullptr;
-  int64_t stride = 0;              // of sums or y, in elements
+  int64_t stride = 0;              // of sums, y or codes, in elements
   const float* x_scale = nullptr;  // [m]
   const float* w_scale = nullptr;  // [n]
   const float* bias = nullptr;     // [n] or null
@@ -56,8 +56,8 @@ inline void mark_not_a_number(float* scale) {
 }
 
 using GemmS8Run = void (*)(const GemmS8Block& block);
-// sums[m] = sum_k x[m,k]: once for all blocks that read these rows (Qwen3-0.6B: a decode step of 16 rows is 3
-// % faster than when each block makes them, a prefill of 512 2.5 %).
+// sums[m] = sum_k x[m,k]: once for all blocks that read these rows (Qwen3-0.6B: a decode step of 16 rows is
+// 3 % faster than when each block makes them, a prefill of 512 2.5 %).
 using GemmS8SumRows = void (*)(const int8_t* x, int64_t m, int64_t k, int32_t* sums);
 
 struct GemmS8Kernel {

@@ -13,7 +13,7 @@ constexpr int64_t kStepBytes = kPanel * kLaneBytes;
 constexpr int64_t kLineBytes = 64;
 // Several tiles go over a pass: each asks for a part of the next pass. A single row asks for its own next
 // lines, 3.5 KB ahead (Qwen3-0.6B, decode: 6 to 8 % faster; 2 KB 4 to 6 %, 6 KB nothing). Two to six rows,
-// one tile, ask for nothing: no distance served them all, most were slower, up to a fifth.
+// one tile, ask for nothing: no distance served them all, most were slower, up to a quarter.
 constexpr int64_t kOneRowAheadBytes = 3584;
 constexpr int kStepLines = kStepBytes / kLineBytes;
 constexpr int kTileLines = (kStepBytes / 2 + kLineBytes - 1) / kLineBytes;

@@ -2,7 +2,8 @@
 // at a time. Included by each ISA's file inside its target region and anonymous namespace, after
 // vec/<isa>.inl, vec/exp.inl, vec/codes.inl and kPanel, the outputs of a panel (a multiple of 16).
 
-// The values of n <= 16 outputs of row i from column j; there are sixteen sums, the last of them for no one.
+// The values of the first 16 of n outputs of row i from column j; there are sixteen sums, of fewer outputs
+// the last for no one.
 inline F32x16 values_of(const GemmS8Output& out, int64_t i, int64_t j, int64_t n, const int32_t* sums) {
   F32x16 value = to_float(load(sums)) * load_first(out.w_scale + j, n);
   value = value * broadcast(out.x_scale[i]);
@@ -11,6 +12,7 @@ inline F32x16 values_of(const GemmS8Output& out, int64_t i, int64_t j, int64_t n
   return value;
 }
 
+// n <= 16.
 inline void write_sixteen(const GemmS8Output& out, int64_t i, int64_t j, int64_t n, const int32_t* sums) {
   if (out.sums != nullptr) {
     std::copy(sums, sums + n, out.sums + i * out.stride + j);
@@ -36,11 +38,11 @@ inline void write_codes(const GemmS8Output& out, int64_t i, int64_t j, int64_t n
 // The panel at `column` of rows [row, row + n_rows), from sums[n_rows][kPanel].
 void write_panel(const GemmS8Block& block, int64_t row, int64_t n_rows, int64_t column, const int32_t* sums) {
   const int64_t n = std::min<int64_t>(kPanel, block.n - column);
+  if (block.out.codes != nullptr) {
+    for (int64_t i = 0; i < n_rows; ++i) write_codes(block.out, row + i, column, n, sums + i * kPanel);
+    return;
+  }
   for (int64_t i = 0; i < n_rows; ++i) {
-    if (block.out.codes != nullptr) {
-      write_codes(block.out, row + i, column, n, sums + i * kPanel);
-      continue;
-    }
     for (int64_t j = 0; j < n; j += 16) {
       write_sixteen(block.out, row + i, column + j, std::min<int64_t>(16, n - j), sums + i * kPanel + j);
     }

@@ -1,5 +1,6 @@
-// Integer codes of a row of values and their scale, absmax over the largest code. Included after
-// vec/<isa>.inl. Activations, int8 keys and values, and what attention multiplies these with take them.
+// Integer codes of a row of values and their scale, absmax over the largest code, or as calibration has fixed
+// them. Included after vec/<isa>.inl and elementwise.h. Activations, int8 keys and values, and what attention
+// multiplies these with take them.
 
 // A row gives its values by at(i, n): n <= 16 of them from i on, and anything after them.
 struct PlainRow {
@@ -31,8 +32,8 @@ inline float code_scale(float absmax) {
   return absmax < kSmallestAbsmax ? 1.0F : absmax / static_cast<float>(kLargest);
 }
 
-// codes[0, n) of n <= 16 values from column i on, as calibration has fixed them (StaticCodes); returns the
-// values' magnitude bits. Quotients beyond +-256 are cut before they become integers: their codes are the
+// Codes of the first 16 of n values, from column i on, as calibration has fixed them (StaticCodes); returns
+// the values' magnitude bits. Quotients beyond +-256 are cut before they become integers: their codes are the
 // ends whatever the zero point. NaN becomes the lower bound, for a row that is not a number anyway.
 inline I32x16 write_static_codes(const StaticCodes& codes, int64_t i, F32x16 values, int64_t n, int8_t* to) {
   const F32x16 divisor = codes.per_column ? load_first(codes.divisor + i, n) : broadcast(codes.divisor[0]);
