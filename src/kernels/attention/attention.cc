@@ -1,5 +1,6 @@
-// Cuts the sequences of attention.h into tiles of (sequence, kv head, positions), by shape alone; the tiles
-// are the ISA tables' (kernels.inc, tile.inl). Called by model/decoder.cc, once per layer.
+// Cuts the sequences of attention.h into tiles of (sequence, kv head, positions), by shape alone, and where
+// these are fewer than threads, contexts into parts; the tiles are the ISA tables' (kernels.inc, tile.inl).
+// Called by model/decoder.cc, once per layer.
 #include "kernels/attention/attention.h"
 
 #include <algorithm>
@@ -73,6 +74,52 @@ void check(const KvShape& shape, std::span<const AttentionSequence> sequences) {
                  static_cast<int64_t>(sequence.blocks.size()) * kKvBlockTokens);
   }
 }
+
+// Blocks that a thread keeps the results of at once.
+constexpr int64_t kPartBlocks = 16;
+// Below, waiting for one another takes as long as what it saves.
+constexpr int64_t kMinSplitBlocks = 4;
+
+int64_t n_blocks_of(const AttentionSequence& sequence) {
+  return sequence.position_begin / kKvBlockTokens + 1;
+}
+
+// Into how many parts each context is cut: 1, but where every sequence has one row and threads are left over.
+// The one cut that depends on their number; the bits do not.
+int64_t parts_of_context(std::span<const AttentionSequence> sequences, int64_t n_tiles, int64_t n_threads) {
+  int64_t longest = 0;
+  for (const AttentionSequence& sequence : sequences) {
+    if (sequence.n_rows != 1) return 1;
+    longest = std::max(longest, n_blocks_of(sequence));
+  }
+  return longest < kMinSplitBlocks ? 1 : std::max<int64_t>(1, n_threads / n_tiles);
+}
+
+// Contexts in rounds of at most kPartBlocks blocks for each part, from left to right.
+class ContextParts {
+ public:
+  struct Blocks {
+    int64_t begin, end;
+  };
+  explicit ContextParts(int64_t n_parts) : n_parts_(n_parts) {}
+  int64_t n_rounds(std::span<const AttentionSequence> sequences) const {
+    int64_t n = 0;
+    for (const AttentionSequence& sequence : sequences) {
+      n = std::max(n, (n_blocks_of(sequence) + round_blocks() - 1) / round_blocks());
+    }
+    return n;
+  }
+  Blocks blocks(const AttentionTile& tile, int64_t round, int64_t part) const {
+    const int64_t n_blocks = tile.position_begin / kKvBlockTokens + 1;
+    const int64_t begin = std::min(n_blocks, round * round_blocks());
+    const int64_t n = std::min(n_blocks - begin, round_blocks());
+    return {begin + part * n / n_parts_, begin + (part + 1) * n / n_parts_};
+  }
+
+ private:
+  int64_t round_blocks() const { return n_parts_ * kPartBlocks; }
+  int64_t n_parts_;
+};
 
 // A cell's rows of one kv head, all of one block.
 KvRows rows_to_write(const Cell& cell, const KvShape& shape, int64_t kv_head, const float* k,
@@ -156,8 +203,22 @@ void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& elementwise
   });
 }
 
+// A thread's: the tile that it works on, the tile that it merges into, what parts of a context keep.
+struct ScratchLayout {
+  int64_t tile_floats, kept_floats;
+  ScratchLayout(const KvShape& shape, int64_t n_group)
+      : tile_floats(attention_tile_floats(shape, n_group)),
+        kept_floats(kPartBlocks * kept_block_floats(n_group, KvLayout(shape).v_width)) {}
+  int64_t thread_floats() const { return (2 * tile_floats + kept_floats + 15) / 16 * 16; }
+  float* tile(void* scratch, int64_t thread) const {
+    return static_cast<float*>(scratch) + thread * thread_floats();
+  }
+  float* merged(void* scratch, int64_t slot) const { return tile(scratch, slot) + tile_floats; }
+  float* kept(void* scratch, int64_t slot) const { return merged(scratch, slot) + tile_floats; }
+};
+
 size_t attention_scratch_bytes(const KvShape& shape, int64_t n_heads, int n_threads) {
-  return static_cast<size_t>(attention_tile_floats(shape, n_heads / shape.n_kv_heads) * n_threads) *
+  return static_cast<size_t>(ScratchLayout(shape, n_heads / shape.n_kv_heads).thread_floats() * n_threads) *
          sizeof(float);
 }
 
@@ -168,31 +229,59 @@ void attention(base::ThreadPool& pool, const AttentionKernels& kernels, const Kv
   OCTAVO_CHECK(n_heads > 0 && n_heads % shape.n_kv_heads == 0);
   const int64_t n_group = n_heads / shape.n_kv_heads;
   const int64_t out_stride = n_heads * shape.head_dim;
-  const int64_t scratch_floats = attention_tile_floats(shape, n_group);
+  const ScratchLayout memory(shape, n_group);
   const Cells cells(sequences, attention_tile_positions(n_group));
   const base::FlushDenormals flush;  // the caller runs tasks too
-  const int64_t n_tasks = cells.count() * shape.n_kv_heads;
-  pool.parallel_for(n_tasks, [&](int64_t task, int thread) {
-    const Cell cell = cells.at(task / shape.n_kv_heads);
-    const int64_t kv_head = task % shape.n_kv_heads;
+  const int64_t n_tiles = cells.count() * shape.n_kv_heads;
+  const auto tile_of = [&](int64_t index) -> AttentionTile {
+    const Cell cell = cells.at(index / shape.n_kv_heads);
+    const int64_t kv_head = index % shape.n_kv_heads;
     const int64_t row = cell.first_row();
     const int64_t column = kv_head * n_group * shape.head_dim;
-    const int64_t later = std::min(task + 1, n_tasks - 1);
-    const KvPlace next = {cells.at(later / shape.n_kv_heads).sequence->blocks[0], later % shape.n_kv_heads};
-    kernels.attend({.shape = &shape,
-                    .kv_head = kv_head,
-                    .n_group = n_group,
-                    .q = q + row * q_stride + column,
-                    .q_stride = q_stride,
-                    .out = out + row * out_stride + column,
-                    .out_stride = out_stride,
-                    .position_begin = cell.position_begin,
-                    .n_positions = cell.n_rows,
-                    .blocks = cell.sequence->blocks.data(),
-                    .next = next,
-                    .scale = scale,
-                    .scratch = static_cast<float*>(scratch) + thread * scratch_floats});
-  });
+    const int64_t later = std::min(index + 1, n_tiles - 1);
+    return {.shape = &shape,
+            .kv_head = kv_head,
+            .n_group = n_group,
+            .q = q + row * q_stride + column,
+            .q_stride = q_stride,
+            .out = out + row * out_stride + column,
+            .out_stride = out_stride,
+            .position_begin = cell.position_begin,
+            .n_positions = cell.n_rows,
+            .blocks = cell.sequence->blocks.data(),
+            .next = {cells.at(later / shape.n_kv_heads).sequence->blocks[0], later % shape.n_kv_heads},
+            .scale = scale,
+            .scratch = nullptr};
+  };
+  const int64_t n_parts = parts_of_context(sequences, n_tiles, pool.n_threads());
+  if (n_parts == 1) {
+    pool.parallel_for(n_tiles, [&](int64_t index, int thread) {
+      AttentionTile tile = tile_of(index);
+      tile.scratch = memory.tile(scratch, thread);
+      kernels.attend(tile);
+    });
+    return;
+  }
+  const ContextParts parts(n_parts);
+  for (int64_t round = 0; round < parts.n_rounds(sequences); ++round) {
+    pool.parallel_for(n_tiles * n_parts, [&](int64_t index, int thread) {
+      AttentionTile tile = tile_of(index / n_parts);
+      tile.scratch = memory.tile(scratch, thread);
+      const auto [begin, end] = parts.blocks(tile, round, index % n_parts);
+      if (begin == end) return;
+      kernels.attend_part(tile, begin, end, memory.kept(scratch, index));
+    });
+    pool.parallel_for(n_tiles, [&](int64_t index, int) {
+      AttentionTile tile = tile_of(index);
+      tile.scratch = memory.merged(scratch, index);
+      for (int64_t part = 0; part < n_parts; ++part) {
+        const auto [begin, end] = parts.blocks(tile, round, part);
+        if (begin == end) continue;
+        kernels.merge(tile, memory.kept(scratch, index * n_parts + part), end - begin, begin == 0,
+                      end * kKvBlockTokens > tile.position_begin);
+      }
+    });
+  }
 }
 
 }  // namespace octavo::kernels

@@ -75,8 +75,10 @@ void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& elementwise
 // Bytes of scratch `attention` needs for a batch (kernels allocate nothing).
 size_t attention_scratch_bytes(const KvShape& shape, int64_t n_heads, int n_threads);
 
-// q: rows of n_heads * head_dim (row stride q_stride); out: rows of n_heads * head_dim, contiguous.
-// The KV of every position up to each row's own must have been written.
+// A batch of single rows with fewer kv heads in all than threads is split along its contexts as well
+// (split-KV decode), in parts that are merged in the order of blocks. q: rows of n_heads * head_dim (row
+// stride q_stride); out: rows of n_heads * head_dim, contiguous. The KV of every position up to each row's
+// own must have been written.
 void attention(base::ThreadPool& pool, const AttentionKernels& kernels, const KvShape& shape, const float* q,
                int64_t q_stride, int64_t n_heads, float scale, std::span<const AttentionSequence> sequences,
                float* out, void* scratch);

@@ -299,6 +299,41 @@ TEST(Attention, ThreadsDoNotChangeBits) {
   }
 }
 
+// Fewer heads than threads: contexts are cut into parts, of several rounds where they are long.
+TEST(Attention, ContextsInPartsGiveTheSameBits) {
+  for (const Heads& heads : {Heads{2, 1, 32}, {6, 2, 10}, {71, 1, 16}}) {
+    const Tokens tokens(heads, 2500, 19);
+    for (const DType dtype : kDTypes) {
+      const KvShape shape = {dtype, heads.n_kv_heads, heads.head_dim};
+      Pages pages(shape, tokens.n);
+      const AttentionSequence all = {0, tokens.n, 0, pages.blocks};
+      base::ThreadPool one(1);
+      kv_write(one, select_attention(Isa::kRef), shape, tokens.k.data(), tokens.kv_width(), tokens.v.data(),
+               tokens.kv_width(), {&all, 1});
+      // The first alone, and with a shorter one; both have a row of q.
+      const AttentionSequence sequences[] = {{0, 1, tokens.n - 1, pages.blocks}, {1, 1, 130, pages.blocks}};
+      for (const size_t n_sequences : {size_t{1}, size_t{2}}) {
+        const auto run = [&](Isa isa, int n_threads) {
+          base::ThreadPool pool(n_threads);
+          Buffer scratch(attention_scratch_bytes(shape, heads.n_heads, n_threads));
+          std::memset(scratch.data(), 0xFF, scratch.size_bytes());
+          std::vector<float> out(n_sequences * static_cast<size_t>(tokens.q_width()));
+          attention(pool, select_attention(isa), shape, tokens.q.data(), tokens.q_width(), heads.n_heads,
+                    tokens.scale(), std::span(sequences).first(n_sequences), out.data(), scratch.data());
+          return out;
+        };
+        const std::vector<float> want = run(Isa::kRef, 1);
+        for (const Isa isa : cpu_isas()) {
+          for (const int n_threads : {2, 3, 4, 9, 60}) {
+            EXPECT_TRUE(same_bits(run(isa, n_threads), want))
+                << isa_name(isa) << " " << n_threads << " threads, " << n_sequences << " sequences";
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Attention, WhatUnfilledSlotsHoldDoesNotMatter) {
   for (const Isa isa : cpu_isas()) {
     for (const DType dtype : kDTypes) {

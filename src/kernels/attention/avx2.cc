@@ -30,7 +30,7 @@ namespace {
 OCTAVO_TARGET_END
 
 namespace octavo::kernels {
-const AttentionKernels kAttentionAvx2 = {Isa::kAvx2, write_rows, attend_tile};
+const AttentionKernels kAttentionAvx2 = {Isa::kAvx2, write_rows, attend_tile, attend_part, merge_kept};
 }  // namespace octavo::kernels
 
 #endif

@@ -30,7 +30,8 @@ namespace {
 OCTAVO_TARGET_END
 
 namespace octavo::kernels {
-const AttentionKernels kAttentionAvx512 = {Isa::kAvx512Vnni, write_rows, attend_tile};
+const AttentionKernels kAttentionAvx512 = {Isa::kAvx512Vnni, write_rows, attend_tile, attend_part,
+                                           merge_kept};
 }  // namespace octavo::kernels
 
 #endif

@@ -94,10 +94,22 @@ struct AttentionTile {
 int64_t attention_tile_positions(int64_t n_group);
 int64_t attention_tile_floats(const KvShape& shape, int64_t n_group);
 
+// What attend_part keeps of a block for merge: [n_rows] largest scores, [n_rows] sums, padding to 16 floats,
+// o_b [n_rows, v_width].
+inline int64_t kept_o_begin(int64_t n_rows) { return (2 * n_rows + 15) / 16 * 16; }
+inline int64_t kept_block_floats(int64_t n_rows, int64_t v_width) {
+  return kept_o_begin(n_rows) + n_rows * v_width;
+}
+
 struct AttentionKernels {
   Isa isa;
   void (*write)(const KvRows& rows);
   void (*attend)(const AttentionTile& tile);
+  // The same in parts: blocks [block_begin, block_end) of a tile, one after the other to `kept`; then merged
+  // from left to right by calls that share tile.scratch. A block's results do not depend on those before it,
+  // so the bits are those of attend.
+  void (*attend_part)(const AttentionTile& tile, int64_t block_begin, int64_t block_end, float* kept);
+  void (*merge)(const AttentionTile& tile, const float* kept, int64_t n_blocks, bool is_first, bool is_last);
 };
 
 #define OCTAVO_ATTENTION(table) extern const AttentionKernels table;

@@ -22,6 +22,6 @@ namespace {
 // clang-format on
 }  // namespace
 
-const AttentionKernels kAttentionRef = {Isa::kRef, write_rows, attend_tile};
+const AttentionKernels kAttentionRef = {Isa::kRef, write_rows, attend_tile, attend_part, merge_kept};
 
 }  // namespace octavo::kernels

@@ -43,27 +43,12 @@ struct Prefetch {
   }
 };
 
-// Columns d … d + 16 C - 1 of o take in the block: o a + o_b c, `weights` holding a and c of each row.
-template <int R, int C, class Weights>
-inline void merge_columns(const Weights& of_values, const float* weights, int64_t d, float* o,
-                          int64_t v_width) {
-  F32x16 sums[R][C];
-  of_values.template sum<C>(d, sums);
-  for (int r = 0; r < R; ++r) {
-    for (int c = 0; c < C; ++c) {
-      float* to = o + r * v_width + d + 16 * c;
-      store(to, fma(load(to), broadcast(weights[2 * r]), sums[r][c] * broadcast(weights[2 * r + 1])));
-    }
-  }
-}
-
 // Rows row … row + R - 1 against one block; n_tokens[r] of its tokens are visible to the r-th, rising.
-template <int R, class Kv>
-inline void attend_rows(const TileRows<Kv>& tile, int64_t row, const Kv& kv, const int64_t* n_tokens,
-                        Prefetch& prefetch) {
-  float* o = tile.o + row * tile.v_width;
-  float* running_max = tile.running_max + row;
-  float* running_sum = tile.running_sum + row;
+// `result` gets the block's largest score and sum of each row, then its o_b, columns d … d + 16 C - 1 at a
+// time.
+template <int R, class Kv, class Result>
+[[gnu::always_inline]] inline void attend_rows(const TileRows<Kv>& tile, int64_t row, const Kv& kv,
+                                               const int64_t* n_tokens, Prefetch& prefetch, Result& result) {
   alignas(64) float p[R * kKvBlockTokens];
   constexpr int kColumns = columns_at_once(R);
   constexpr bool kPrefetches = !Kv::asks_for_next(R, kColumns);
@@ -78,73 +63,149 @@ inline void attend_rows(const TileRows<Kv>& tile, int64_t row, const Kv& kv, con
     kv.template scores<R, 1>(tile.q, row, t, p);
   }
 
-  static_assert(2 * R <= 16);
-  alignas(64) float weights[16] = {};  // of the sums so far and of this block, for each row
-  float block_sum[R];
+  float block_max[R], block_sum[R];
   for (int r = 0; r < R; ++r) {
-    float block_max;
-    block_sum[r] = exponentials<Kv::kRoundsWeights>(p + r * kKvBlockTokens, n_tokens[r], &block_max);
-    const float new_max = running_max[r] > block_max ? running_max[r] : block_max;
-    weights[2 * r] = running_max[r] - new_max;
-    weights[2 * r + 1] = block_max - new_max;
-    running_max[r] = new_max;
+    block_sum[r] = exponentials<Kv::kRoundsWeights>(p + r * kKvBlockTokens, n_tokens[r], &block_max[r]);
   }
-  store(weights, exp(load(weights)));
-  for (int r = 0; r < R; ++r) {
-    running_sum[r] = std::fma(running_sum[r], weights[2 * r], block_sum[r] * weights[2 * r + 1]);
-  }
+  result.begin(row, block_max, block_sum);
 
   const typename Kv::template Weights<R> of_values(kv, p, n_tokens);
   int64_t d = 0;
   for (; d + 16 * kColumns <= tile.v_width; d += 16 * kColumns) {
     if (kPrefetches) prefetch.advance(kColumns);
-    merge_columns<R, kColumns>(of_values, weights, d, o, tile.v_width);
+    F32x16 sums[R][kColumns];
+    of_values.template sum<kColumns>(d, sums);
+    result.template take<R, kColumns>(d, sums);
   }
   for (; d < tile.v_width; d += 16) {
     if (kPrefetches) prefetch.advance(1);
-    merge_columns<R, 1>(of_values, weights, d, o, tile.v_width);
+    F32x16 sums[R][1];
+    of_values.template sum<1>(d, sums);
+    result.template take<R, 1>(d, sums);
   }
 }
 
+// Merges a block into what the blocks before it have summed to.
+template <int R, class Kv>
+struct MergedRows {
+  const TileRows<Kv>& tile;
+  float* o = nullptr;
+  alignas(64) float weights[16] = {};  // of the sums so far and of this block, for each row
+
+  explicit MergedRows(const TileRows<Kv>& of) : tile(of) { static_assert(2 * R <= 16); }
+  void begin(int64_t row, const float* block_max, const float* block_sum) {
+    o = tile.o + row * tile.v_width;
+    float* running_max = tile.running_max + row;
+    float* running_sum = tile.running_sum + row;
+    for (int r = 0; r < R; ++r) {
+      const float new_max = running_max[r] > block_max[r] ? running_max[r] : block_max[r];
+      weights[2 * r] = running_max[r] - new_max;
+      weights[2 * r + 1] = block_max[r] - new_max;
+      running_max[r] = new_max;
+    }
+    store(weights, exp(load(weights)));
+    for (int r = 0; r < R; ++r) {
+      running_sum[r] = std::fma(running_sum[r], weights[2 * r], block_sum[r] * weights[2 * r + 1]);
+    }
+  }
+  template <int kRows, int C>
+  void take(int64_t d, F32x16 (*sums)[C]) {
+    for (int r = 0; r < R; ++r) {
+      for (int c = 0; c < C; ++c) {
+        float* to = o + r * tile.v_width + d + 16 * c;
+        store(to, fma(load(to), broadcast(weights[2 * r]), sums[r][c] * broadcast(weights[2 * r + 1])));
+      }
+    }
+  }
+};
+
+// Keeps a block's results for merge_kept, as kernels.h lays them out.
+template <int R, class Kv>
+struct KeptRows {
+  const TileRows<Kv>& tile;
+  float* block;
+  float* o = nullptr;
+
+  KeptRows(const TileRows<Kv>& of, float* to) : tile(of), block(to) {}
+  void begin(int64_t row, const float* block_max, const float* block_sum) {
+    std::copy(block_max, block_max + R, block + row);
+    std::copy(block_sum, block_sum + R, block + tile.n_rows + row);
+    o = block + kept_o_begin(tile.n_rows) + row * tile.v_width;
+  }
+  template <int kRows, int C>
+  void take(int64_t d, F32x16 (*sums)[C]) {
+    for (int r = 0; r < R; ++r) {
+      for (int c = 0; c < C; ++c) store(o + r * tile.v_width + d + 16 * c, sums[r][c]);
+    }
+  }
+};
+
 // The tile's rows from `row` on, R at a time while there are that many.
+// Their block's results are merged, or kept at `kept`.
 template <int R, class Kv>
 inline void attend_block(const TileRows<Kv>& tile, int64_t row, const Kv& kv, int64_t first_row_tokens,
-                         int64_t n_group, Prefetch& prefetch) {
+                         int64_t n_group, Prefetch& prefetch, float* kept) {
   for (; row + R <= tile.n_rows; row += R) {
     int64_t n_tokens[R];
     for (int r = 0; r < R; ++r) {
       const int64_t visible = first_row_tokens + (row + r) / n_group;
       n_tokens[r] = visible < kKvBlockTokens ? visible : kKvBlockTokens;
     }
-    attend_rows<R>(tile, row, kv, n_tokens, prefetch);
+    if (kept == nullptr) {
+      MergedRows<R, Kv> merged(tile);
+      attend_rows<R>(tile, row, kv, n_tokens, prefetch, merged);
+    } else {
+      KeptRows<R, Kv> rows(tile, kept);
+      attend_rows<R>(tile, row, kv, n_tokens, prefetch, rows);
+    }
   }
   if constexpr (R > 1) {
-    if (row < tile.n_rows) attend_block<R - 1>(tile, row, kv, first_row_tokens, n_group, prefetch);
+    if (row < tile.n_rows) attend_block<R - 1>(tile, row, kv, first_row_tokens, n_group, prefetch, kept);
   }
 }
 
 template <class Kv>
-inline TileRows<Kv> open_tile(const AttentionTile& work, const KvLayout& layout) {
+inline TileRows<Kv> tile_at(const AttentionTile& work, const KvLayout& layout) {
   const int64_t n_rows = work.n_positions * work.n_group, head_dim = work.shape->head_dim;
   float* o = work.scratch;
   float* q = o + n_rows * layout.v_width;
   float* running_max = q + n_rows * head_dim;
-  TileRows<Kv> tile = {n_rows, layout.v_width, {q, n_rows, head_dim, work.scale},
-                       o,      running_max,    running_max + n_rows};
-  for (int64_t row = 0; row < n_rows; ++row) {
-    tile.q.set(row, work.q + row / work.n_group * work.q_stride + row % work.n_group * head_dim);
-    tile.running_max[row] = -__builtin_inff();
-    tile.running_sum[row] = 0.0F;
-  }
-  std::memset(tile.o, 0, static_cast<size_t>(n_rows * tile.v_width) * sizeof(float));
-  return tile;
+  return {n_rows, layout.v_width, {q, n_rows, head_dim, work.scale}, o, running_max, running_max + n_rows};
 }
 
 template <class Kv>
-inline void attend_all(const AttentionTile& work) {
-  const KvLayout layout(*work.shape);
-  const TileRows<Kv> tile = open_tile<Kv>(work, layout);
-  for (int64_t b = 0; b * kKvBlockTokens <= work.position_begin; ++b) {
+inline void set_queries(const AttentionTile& work, TileRows<Kv>& tile) {
+  for (int64_t row = 0; row < tile.n_rows; ++row) {
+    tile.q.set(row, work.q + row / work.n_group * work.q_stride + row % work.n_group * work.shape->head_dim);
+  }
+}
+
+template <class Kv>
+inline void begin_sums(const TileRows<Kv>& tile) {
+  for (int64_t row = 0; row < tile.n_rows; ++row) {
+    tile.running_max[row] = -__builtin_inff();
+    tile.running_sum[row] = 0.0F;
+  }
+  std::memset(tile.o, 0, static_cast<size_t>(tile.n_rows * tile.v_width) * sizeof(float));
+}
+
+template <class Kv>
+inline void write_out(const AttentionTile& work, const TileRows<Kv>& tile) {
+  const int64_t head_dim = work.shape->head_dim;
+  for (int64_t row = 0; row < tile.n_rows; ++row) {
+    float* out = work.out + row / work.n_group * work.out_stride + row % work.n_group * head_dim;
+    const F32x16 sum = broadcast(tile.running_sum[row]);
+    for (int64_t d = 0; d < head_dim; d += 16) {
+      store_first(out + d, load(tile.o + row * tile.v_width + d) / sum + broadcast(0.0F), head_dim - d);
+    }
+  }
+}
+
+// Blocks [begin, end): merged into the tile, or kept at `kept`, one after the other.
+template <class Kv>
+inline void attend_blocks(const AttentionTile& work, const KvLayout& layout, const TileRows<Kv>& tile,
+                          int64_t begin, int64_t end, float* kept) {
+  for (int64_t b = begin; b < end; ++b) {
     Prefetch prefetch;
     KvPlace next = work.next;
     if ((b + 1) * kKvBlockTokens <= work.position_begin) {
@@ -154,16 +215,27 @@ inline void attend_all(const AttentionTile& work) {
       prefetch.step_bytes = layout.head_bytes / (kKvBlockTokens / 16 + tile.v_width / 16);
     }
     attend_block<kRowsPerPass>(tile, 0, Kv(layout, {work.blocks[b], work.kv_head}, next),
-                               work.position_begin - b * kKvBlockTokens + 1, work.n_group, prefetch);
+                               work.position_begin - b * kKvBlockTokens + 1, work.n_group, prefetch, kept);
+    if (kept != nullptr) kept += kept_block_floats(tile.n_rows, tile.v_width);
   }
-  const int64_t head_dim = work.shape->head_dim;
-  for (int64_t row = 0; row < tile.n_rows; ++row) {
-    float* out = work.out + row / work.n_group * work.out_stride + row % work.n_group * head_dim;
-    const F32x16 sum = broadcast(tile.running_sum[row]);
-    for (int64_t d = 0; d < head_dim; d += 16) {
-      store_first(out + d, load(tile.o + row * tile.v_width + d) / sum + broadcast(0.0F), head_dim - d);
-    }
-  }
+}
+
+template <class Kv>
+inline void attend_all(const AttentionTile& work) {
+  const KvLayout layout(*work.shape);
+  TileRows<Kv> tile = tile_at<Kv>(work, layout);
+  set_queries(work, tile);
+  begin_sums(tile);
+  attend_blocks(work, layout, tile, 0, work.position_begin / kKvBlockTokens + 1, nullptr);
+  write_out(work, tile);
+}
+
+template <class Kv>
+inline void attend_some(const AttentionTile& work, int64_t block_begin, int64_t block_end, float* kept) {
+  const KvLayout layout(*work.shape);
+  TileRows<Kv> tile = tile_at<Kv>(work, layout);
+  set_queries(work, tile);
+  attend_blocks(work, layout, tile, block_begin, block_end, kept);
 }
 
 void attend_tile(const AttentionTile& work) {
@@ -175,6 +247,34 @@ void attend_tile(const AttentionTile& work) {
     default:
       return attend_all<F32Kv>(work);
   }
+}
+
+void attend_part(const AttentionTile& work, int64_t block_begin, int64_t block_end, float* kept) {
+  switch (work.shape->dtype) {
+    case tensor::DType::kBF16:
+      return attend_some<Bf16Kv>(work, block_begin, block_end, kept);
+    case tensor::DType::kI8:
+      return attend_some<S8Kv>(work, block_begin, block_end, kept);
+    default:
+      return attend_some<F32Kv>(work, block_begin, block_end, kept);
+  }
+}
+
+// What blocks have summed to does not depend on how their keys and values are held.
+void merge_kept(const AttentionTile& work, const float* kept, int64_t n_blocks, bool is_first, bool is_last) {
+  const TileRows<F32Kv> tile = tile_at<F32Kv>(work, KvLayout(*work.shape));
+  if (is_first) begin_sums(tile);
+  for (int64_t b = 0; b < n_blocks; ++b, kept += kept_block_floats(tile.n_rows, tile.v_width)) {
+    for (int64_t row = 0; row < tile.n_rows; ++row) {
+      MergedRows<1, F32Kv> merged(tile);
+      merged.begin(row, kept + row, kept + tile.n_rows + row);
+      for (int64_t d = 0; d < tile.v_width; d += 16) {
+        F32x16 sums[1][1] = {{load(kept + kept_o_begin(tile.n_rows) + row * tile.v_width + d)}};
+        merged.take<1, 1>(d, sums);
+      }
+    }
+  }
+  if (is_last) write_out(work, tile);
 }
 
 void write_rows(const KvRows& rows) {
