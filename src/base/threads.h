@@ -1,6 +1,7 @@
 #pragma once
-// The thread pool. Work is cut into tasks by shape alone, never by the number of threads, and no two tasks
-// add into the same number; so results do not depend on the number of threads (docs/NUMERICS.md).
+// The thread pool. Whoever calls it cuts work so that no result depends on the cut, by shape alone but in
+// attention of few sequences, and no two tasks add into the same number; so results do not depend on the
+// number of threads (docs/NUMERICS.md).
 #include <cstdint>
 #include <memory>
 #include <type_traits>
