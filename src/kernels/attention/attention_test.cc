@@ -315,11 +315,13 @@ TEST(Attention, ContextsInPartsGiveTheSameBits) {
       for (const size_t n_sequences : {size_t{1}, size_t{2}}) {
         const auto run = [&](Isa isa, int n_threads) {
           base::ThreadPool pool(n_threads);
-          Buffer scratch(attention_scratch_bytes(shape, heads.n_heads, n_threads));
+          const size_t scratch_bytes = attention_scratch_bytes(shape, heads.n_heads, n_threads);
+          Buffer scratch(scratch_bytes + 64);
           std::memset(scratch.data(), 0xFF, scratch.size_bytes());
           std::vector<float> out(n_sequences * static_cast<size_t>(tokens.q_width()));
           attention(pool, select_attention(isa), shape, tokens.q.data(), tokens.q_width(), heads.n_heads,
                     tokens.scale(), std::span(sequences).first(n_sequences), out.data(), scratch.data());
+          for (size_t i = 0; i < 64; ++i) EXPECT_EQ(scratch.as<uint8_t>()[scratch_bytes + i], 0xFF);
           return out;
         };
         const std::vector<float> want = run(Isa::kRef, 1);
