@@ -77,12 +77,10 @@ void check(const KvShape& shape, std::span<const AttentionSequence> sequences) {
 
 // Blocks that a thread keeps the results of at once.
 constexpr int64_t kPartBlocks = 16;
-// Below, waiting for one another takes as long as what it saves.
+// Two loops more, 0.5 us each, against blocks of 2 us (4 query heads of 128; one core of Zen 4).
 constexpr int64_t kMinSplitBlocks = 4;
 
-int64_t n_blocks_of(const AttentionSequence& sequence) {
-  return sequence.position_begin / kKvBlockTokens + 1;
-}
+int64_t n_blocks_to(int64_t position) { return position / kKvBlockTokens + 1; }
 
 // Into how many parts each context is cut: 1, but where every sequence has one row and threads are left over.
 // The one cut that depends on their number; the bits do not.
@@ -90,7 +88,7 @@ int64_t parts_of_context(std::span<const AttentionSequence> sequences, int64_t n
   int64_t longest = 0;
   for (const AttentionSequence& sequence : sequences) {
     if (sequence.n_rows != 1) return 1;
-    longest = std::max(longest, n_blocks_of(sequence));
+    longest = std::max(longest, n_blocks_to(sequence.position_begin));
   }
   return longest < kMinSplitBlocks ? 1 : std::max<int64_t>(1, n_threads / n_tiles);
 }
@@ -105,12 +103,12 @@ class ContextParts {
   int64_t n_rounds(std::span<const AttentionSequence> sequences) const {
     int64_t n = 0;
     for (const AttentionSequence& sequence : sequences) {
-      n = std::max(n, (n_blocks_of(sequence) + round_blocks() - 1) / round_blocks());
+      n = std::max(n, (n_blocks_to(sequence.position_begin) + round_blocks() - 1) / round_blocks());
     }
     return n;
   }
   Blocks blocks(const AttentionTile& tile, int64_t round, int64_t part) const {
-    const int64_t n_blocks = tile.position_begin / kKvBlockTokens + 1;
+    const int64_t n_blocks = n_blocks_to(tile.position_begin);
     const int64_t begin = std::min(n_blocks, round * round_blocks());
     const int64_t n = std::min(n_blocks - begin, round_blocks());
     return {begin + part * n / n_parts_, begin + (part + 1) * n / n_parts_};
@@ -134,6 +132,20 @@ KvRows rows_to_write(const Cell& cell, const KvShape& shape, int64_t kv_head, co
           .n_tokens = cell.n_rows,
           .to = {cell.sequence->blocks[static_cast<size_t>(cell.position_begin / kKvBlockTokens)], kv_head}};
 }
+
+// A thread's: the tile that it works on, the tile that it merges into, what parts of a context keep.
+struct ScratchLayout {
+  int64_t tile_floats, kept_floats;
+  ScratchLayout(const KvShape& shape, int64_t n_group)
+      : tile_floats(attention_tile_floats(shape, n_group)),
+        kept_floats(kPartBlocks * kept_block_floats(n_group, KvLayout(shape).v_width)) {}
+  int64_t thread_floats() const { return (2 * tile_floats + kept_floats + 15) / 16 * 16; }
+  float* tile(void* scratch, int64_t thread) const {
+    return static_cast<float*>(scratch) + thread * thread_floats();
+  }
+  float* merged(void* scratch, int64_t slot) const { return tile(scratch, slot) + tile_floats; }
+  float* kept(void* scratch, int64_t slot) const { return merged(scratch, slot) + tile_floats; }
+};
 
 }  // namespace
 
@@ -202,20 +214,6 @@ void rope_kv_write(base::ThreadPool& pool, const ElementwiseKernels& elementwise
     kernels.write(rows_to_write(cell, shape, kv_head, k, kv_stride, v, kv_stride));
   });
 }
-
-// A thread's: the tile that it works on, the tile that it merges into, what parts of a context keep.
-struct ScratchLayout {
-  int64_t tile_floats, kept_floats;
-  ScratchLayout(const KvShape& shape, int64_t n_group)
-      : tile_floats(attention_tile_floats(shape, n_group)),
-        kept_floats(kPartBlocks * kept_block_floats(n_group, KvLayout(shape).v_width)) {}
-  int64_t thread_floats() const { return (2 * tile_floats + kept_floats + 15) / 16 * 16; }
-  float* tile(void* scratch, int64_t thread) const {
-    return static_cast<float*>(scratch) + thread * thread_floats();
-  }
-  float* merged(void* scratch, int64_t slot) const { return tile(scratch, slot) + tile_floats; }
-  float* kept(void* scratch, int64_t slot) const { return merged(scratch, slot) + tile_floats; }
-};
 
 size_t attention_scratch_bytes(const KvShape& shape, int64_t n_heads, int n_threads) {
   return static_cast<size_t>(ScratchLayout(shape, n_heads / shape.n_kv_heads).thread_floats() * n_threads) *

@@ -75,13 +75,13 @@ template <int R, class Kv, class Result>
     if (kPrefetches) prefetch.advance(kColumns);
     F32x16 sums[R][kColumns];
     of_values.template sum<kColumns>(d, sums);
-    result.template take<R, kColumns>(d, sums);
+    result.take(d, sums);
   }
   for (; d < tile.v_width; d += 16) {
     if (kPrefetches) prefetch.advance(1);
     F32x16 sums[R][1];
     of_values.template sum<1>(d, sums);
-    result.template take<R, 1>(d, sums);
+    result.take(d, sums);
   }
 }
 
@@ -108,7 +108,7 @@ struct MergedRows {
       running_sum[r] = std::fma(running_sum[r], weights[2 * r], block_sum[r] * weights[2 * r + 1]);
     }
   }
-  template <int kRows, int C>
+  template <int C>
   void take(int64_t d, F32x16 (*sums)[C]) {
     for (int r = 0; r < R; ++r) {
       for (int c = 0; c < C; ++c) {
@@ -132,7 +132,7 @@ struct KeptRows {
     std::copy(block_sum, block_sum + R, block + tile.n_rows + row);
     o = block + kept_o_begin(tile.n_rows) + row * tile.v_width;
   }
-  template <int kRows, int C>
+  template <int C>
   void take(int64_t d, F32x16 (*sums)[C]) {
     for (int r = 0; r < R; ++r) {
       for (int c = 0; c < C; ++c) store(o + r * tile.v_width + d + 16 * c, sums[r][c]);
@@ -238,26 +238,25 @@ inline void attend_some(const AttentionTile& work, int64_t block_begin, int64_t 
   attend_blocks(work, layout, tile, block_begin, block_end, kept);
 }
 
-void attend_tile(const AttentionTile& work) {
-  switch (work.shape->dtype) {
+// call<Kv>() of the Kv that holds keys and values.
+template <class Call>
+inline void with_kv(const KvShape& shape, const Call& call) {
+  switch (shape.dtype) {
     case tensor::DType::kBF16:
-      return attend_all<Bf16Kv>(work);
+      return call.template operator()<Bf16Kv>();
     case tensor::DType::kI8:
-      return attend_all<S8Kv>(work);
+      return call.template operator()<S8Kv>();
     default:
-      return attend_all<F32Kv>(work);
+      return call.template operator()<F32Kv>();
   }
 }
 
+void attend_tile(const AttentionTile& work) {
+  with_kv(*work.shape, [&]<class Kv>() { attend_all<Kv>(work); });
+}
+
 void attend_part(const AttentionTile& work, int64_t block_begin, int64_t block_end, float* kept) {
-  switch (work.shape->dtype) {
-    case tensor::DType::kBF16:
-      return attend_some<Bf16Kv>(work, block_begin, block_end, kept);
-    case tensor::DType::kI8:
-      return attend_some<S8Kv>(work, block_begin, block_end, kept);
-    default:
-      return attend_some<F32Kv>(work, block_begin, block_end, kept);
-  }
+  with_kv(*work.shape, [&]<class Kv>() { attend_some<Kv>(work, block_begin, block_end, kept); });
 }
 
 // What blocks have summed to does not depend on how their keys and values are held.
@@ -270,7 +269,7 @@ void merge_kept(const AttentionTile& work, const float* kept, int64_t n_blocks, 
       merged.begin(row, kept + row, kept + tile.n_rows + row);
       for (int64_t d = 0; d < tile.v_width; d += 16) {
         F32x16 sums[1][1] = {{load(kept + kept_o_begin(tile.n_rows) + row * tile.v_width + d)}};
-        merged.take<1, 1>(d, sums);
+        merged.take(d, sums);
       }
     }
   }
